@@ -1,0 +1,40 @@
+// Package converter translates between the data model and the bytes kept in Kafka.
+package converter
+
+import (
+	"github.com/millrace/millrace/sdk/data"
+)
+
+// Use tells a converter what it converts; it is the value of the key converter.type.
+type Use string
+
+// The three uses of a converter.
+const (
+	ForKey    Use = "key"
+	ForValue  Use = "value"
+	ForHeader Use = "header"
+)
+
+// Converter translates record keys or values. After Configure it is used by one goroutine at a time. Errors are
+// connecterr.Data unless they can pass by themselves.
+type Converter interface {
+	// Configure takes the converter's own keys, without prefix, references resolved.
+	Configure(config map[string]string, use Use) error
+	// FromConnect encodes. nil bytes without error is a Kafka null (a tombstone).
+	FromConnect(topic string, schema *data.Schema, value any) ([]byte, error)
+	// ToConnect decodes; nil bytes are a Kafka null. The bytes may be a view that dies with the batch: a converter that
+	// keeps them must copy.
+	ToConnect(topic string, b []byte) (data.SchemaAndValue, error)
+}
+
+// HeaderConverter translates header values; same rules.
+type HeaderConverter interface {
+	Configure(config map[string]string) error
+	FromConnectHeader(topic, key string, schema *data.Schema, value any) ([]byte, error)
+	ToConnectHeader(topic, key string, b []byte) (data.SchemaAndValue, error)
+}
+
+// Closer is an optional power: a converter that holds something is closed with its task.
+type Closer interface {
+	Close() error
+}
