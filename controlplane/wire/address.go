@@ -11,7 +11,7 @@ import (
 //
 // Queued addresses (Commands, Reports, Runner) keep a message until a consumer acknowledged it or the bus lost it.
 // Endpoints (Scheduler, RunnerCall, Validator) answer requests: one of those that serve an endpoint gets each request.
-// Topics (Events) are broadcast to whoever listens now.
+// Topics (Events, Wakes) are broadcast to whoever listens now.
 type Address string
 
 // Fixed addresses.
@@ -20,6 +20,7 @@ const (
 	Reports   Address = "reports"   // queue: runner → any scheduler
 	Scheduler Address = "scheduler" // endpoint: register, define, beat, specs; any scheduler answers
 	Events    Address = "events"    // topic: Changed
+	Wakes     Address = "wakes"     // topic: any scheduler replica → the one that leads: look now
 )
 
 // Runner is the queue of one session: assign, release.
