@@ -29,8 +29,7 @@ func (w *world) moveAll() {
 			w.release = append(w.release, w.decide(cluster.Release, j, from, j.why))
 			continue
 		}
-		from.jobs--
-		from.load -= j.weight
+		w.uncount(j)
 		w.assignTo(j, to)
 	}
 }
@@ -58,8 +57,7 @@ func (w *world) rebalance() {
 		w.budget--
 		j := &w.jobs[i]
 		from := &w.sessions[j.holder]
-		from.jobs--
-		from.load -= j.weight
+		w.uncount(j)
 		from.held = slices.DeleteFunc(from.held, func(k int) bool { return k == i })
 		j.why = cluster.WhyRebalance
 		w.assignTo(j, to)
@@ -99,7 +97,9 @@ func (w *world) bestJob(hi *session, from, lo int, diff float64) int {
 		if !fenced(j.v) || j.weight >= diff || !w.kinds[j.kind].fits[lo] {
 			continue
 		}
-		spread := w.peers(i, lo) - w.peers(i, from)
+		w.countPeers(i, +1)
+		spread := w.tally[lo] - w.tally[from]
+		w.countPeers(i, -1)
 		rest := diff - 2*j.weight
 		if rest < 0 {
 			rest = -rest

@@ -2,19 +2,25 @@ package plan
 
 import (
 	"math"
+	"slices"
 
 	"github.com/millrace/millrace/controlplane/cluster"
 )
 
 // placeAll gives the jobs that run nowhere a runner, or a reason.
 func (w *world) placeAll() {
+	w.assign = slices.Grow(w.assign, len(w.place))
 	for _, i := range w.place {
 		j := &w.jobs[i]
+		before := j.at
+		if before != nobody {
+			w.uncount(j)
+		}
 		to := w.choose(i, nobody)
 		if to == nobody {
 			w.wait(j, w.whyNot(j))
-			if j.v.Releasing && j.holder != nobody && !w.sessions[j.holder].ended {
-				w.count(j, j.holder) // it still takes room there
+			if before != nobody {
+				w.count(j, before)
 			}
 			continue
 		}
@@ -50,12 +56,14 @@ func (w *world) choose(i, except int) int {
 	}
 	limit := least + max(w.slack(least)-j.weight, 0)
 	best, bestLoad, bestPeers := nobody, 0.0, 0
+	w.countPeers(i, +1)
+	defer w.countPeers(i, -1)
 	for _, s := range w.takers {
 		load := w.sessions[s].load
 		if load > limit || !can(s) {
 			continue
 		}
-		peers := w.peers(i, s)
+		peers := w.tally[s]
 		if best == nobody || peers < bestPeers || peers == bestPeers && load < bestLoad {
 			best, bestLoad, bestPeers = s, load, peers
 		}
@@ -68,23 +76,22 @@ func (w *world) room(s int) bool {
 	return c == 0 || w.sessions[s].jobs < c || w.m.ignoreRoom
 }
 
-// peers counts the tasks of the same connector on a session. An instance has none: it costs little beside its tasks.
-func (w *world) peers(i, s int) int {
+// countPeers adds n to the tally of each session for each task of the same connector on it; -1 takes that back. An
+// instance has no peers: it costs little beside its tasks.
+func (w *world) countPeers(i, n int) {
 	if w.jobs[i].v.Job.IsInstance() {
-		return 0
+		return
 	}
-	uid, n := w.jobs[i].v.Job.UID, 0
-	for k := i - 1; k >= 0 && w.jobs[k].v.Job.UID == uid; k-- {
-		if w.jobs[k].at == s && !w.jobs[k].v.Job.IsInstance() {
-			n++
+	uid := w.jobs[i].v.Job.UID
+	first := i
+	for first > 0 && w.jobs[first-1].v.Job.UID == uid {
+		first--
+	}
+	for k := first; k < len(w.jobs) && w.jobs[k].v.Job.UID == uid; k++ {
+		if j := &w.jobs[k]; k != i && j.at != nobody && !j.v.Job.IsInstance() {
+			w.tally[j.at] += n
 		}
 	}
-	for k := i + 1; k < len(w.jobs) && w.jobs[k].v.Job.UID == uid; k++ {
-		if w.jobs[k].at == s {
-			n++
-		}
-	}
-	return n
 }
 
 // slack is the load difference that is left alone beside a load.

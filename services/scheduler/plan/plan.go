@@ -85,6 +85,7 @@ type world struct {
 	jobs     []job // ascending by id, so that a connector's jobs are neighbours
 	kinds    []kind
 	takers   []int // sessions that may get jobs, ascending
+	tally    []int // by session: a counter that is all zero between uses
 
 	hold     bool
 	vanished int

@@ -48,6 +48,7 @@ func newWorld(cfg Config, s cluster.Snapshot, m mutation) *world {
 		slices.SortFunc(s.Jobs, func(a, b cluster.JobView) int { return cmp.Compare(b.Job.Task, a.Job.Task) })
 	}
 	w.sessions = make([]session, len(runners))
+	w.tally = make([]int, len(runners))
 	w.bySess = make(map[cluster.SessionID]int, len(runners))
 	for i, r := range runners {
 		w.sessions[i].v = r
@@ -126,6 +127,7 @@ func (w *world) sortJob(i int, j *job) {
 		// runner stops the older copy first.
 		j.why, j.prefer = cluster.WhyNew, j.holder
 		w.place = append(w.place, i)
+		w.count(j, j.holder) // it takes room there until it is placed
 	case v.Releasing:
 		w.wait(j, cluster.WhyStillHeld)
 		w.count(j, j.holder)
@@ -180,6 +182,12 @@ func (w *world) count(j *job, at int) {
 	j.at = at
 	w.sessions[at].jobs++
 	w.sessions[at].load += j.weight
+}
+
+func (w *world) uncount(j *job) {
+	w.sessions[j.at].jobs--
+	w.sessions[j.at].load -= j.weight
+	j.at = nobody
 }
 
 func (w *world) wait(j *job, why cluster.Reason) {
