@@ -24,6 +24,9 @@ type RunnerView struct {
 	Unreachable bool
 }
 
+// PoolKey is the connector configuration key that names the pool of runners its jobs need.
+const PoolKey = "millrace.pool"
+
 // JobView is one job that is wanted or held.
 type JobView struct {
 	Job       JobID

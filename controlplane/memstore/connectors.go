@@ -1,0 +1,225 @@
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+)
+
+func unknown(name string) error { return cluster.Errorf(cluster.NotFound, "Connector %s not found", name) }
+
+// CreateConnector implements the store.
+func (s *Store) CreateConnector(ctx context.Context, n cluster.NewConnector) (c cluster.Connector, out []cluster.OutboxMessage, err error) {
+	err = s.enter(ctx, func() error {
+		c, out, err = s.create(n)
+		return err
+	})
+	return c, out, err
+}
+
+func (s *Store) create(n cluster.NewConnector) (cluster.Connector, []cluster.OutboxMessage, error) {
+	if s.names[n.Name] != nil {
+		return cluster.Connector{}, nil, cluster.Errorf(cluster.AlreadyExists, "Connector %s already exists", n.Name)
+	}
+	if n.UID == "" || s.connectors[n.UID] != nil {
+		return cluster.Connector{}, nil, cluster.Errorf(cluster.Invalid, "uid %q is empty or was used before", n.UID)
+	}
+	if n.Target == "" {
+		n.Target = cluster.Started
+	}
+	c := &connector{Connector: cluster.Connector{UID: n.UID, Name: n.Name, Config: n.Config.Clone(), ConfigVersion: 1, Class: n.Class, Type: n.Type,
+		Target: n.Target, Generation: 1}, jobs: map[int]*job{}}
+	c.jobs[cluster.InstanceTask] = &job{id: cluster.InstanceJob(n.UID), wanted: true, revision: 1}
+	s.connectors[c.UID], s.names[c.Name] = c, c
+	s.log(n.By, "create", c, string(c.Target))
+	return c.public(), []cluster.OutboxMessage{s.wake(c)}, nil
+}
+
+// PutConnector implements the store.
+func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p cluster.Connector, created bool, out []cluster.OutboxMessage, err error) {
+	err = s.enter(ctx, func() error {
+		c := s.names[n.Name]
+		if c == nil {
+			created = true
+			p, out, err = s.create(n)
+			return err
+		}
+		c.Config, c.Class, c.Type = n.Config.Clone(), n.Class, n.Type
+		c.ConfigVersion++
+		c.Generation++
+		// The instance alone: its next task configs decide about the tasks.
+		c.instance().revision = c.Generation
+		s.log(n.By, "configure", c, fmt.Sprintf("version %d", c.ConfigVersion))
+		p, out = c.public(), s.tell(c, []cluster.OutboxMessage{s.wake(c)})
+		return nil
+	})
+	return p, created && err == nil, out, err
+}
+
+// DeleteConnector implements the store.
+func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Author) (out []cluster.OutboxMessage, err error) {
+	err = s.enter(ctx, func() error {
+		c := s.names[name]
+		if c == nil {
+			return unknown(name)
+		}
+		delete(s.names, name)
+		s.deletions++
+		c.Deleted, c.deletedAt = true, s.deletions
+		c.Generation++
+		for _, j := range c.all() {
+			j.unwant()
+		}
+		s.log(by, "delete", c, "")
+		out = append(out, s.wake(c))
+		return nil
+	})
+	return out, err
+}
+
+// SetTarget implements the store.
+func (s *Store) SetTarget(ctx context.Context, name string, target cluster.TargetState, by cluster.Author) (out []cluster.OutboxMessage, err error) {
+	err = s.enter(ctx, func() error {
+		c := s.names[name]
+		switch {
+		case c == nil:
+			return unknown(name)
+		case c.Target == target:
+			return nil
+		case target != cluster.Started && target != cluster.Paused && target != cluster.Stopped:
+			return cluster.Errorf(cluster.Invalid, "there is no target state %q", target)
+		}
+		c.Target = target
+		c.Generation++
+		if target == cluster.Stopped {
+			c.TaskSet++
+			c.published = 0
+			for _, j := range c.tasks() {
+				j.unwant()
+			}
+		}
+		for _, j := range c.all() {
+			if j.wanted {
+				j.revision = c.Generation
+			}
+		}
+		s.log(by, "target", c, string(target))
+		out = s.tell(c, append(out, s.wake(c)))
+		return nil
+	})
+	return out, err
+}
+
+// RequestRestart implements the store.
+func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t cluster.RestartTicket, out []cluster.OutboxMessage, err error) {
+	err = s.enter(ctx, func() error {
+		c := s.names[r.Name]
+		if c == nil {
+			return cluster.Errorf(cluster.NotFound, "Unknown connector: %s", r.Name)
+		}
+		t = cluster.RestartTicket{View: c.view(), Jobs: map[cluster.JobID]int64{}}
+		var selected []*job
+		if r.Task != nil {
+			j := c.jobs[*r.Task]
+			if j == nil || !j.wanted || j.id.IsInstance() {
+				t = cluster.RestartTicket{}
+				return cluster.Errorf(cluster.NotFound, "Unknown task: %s-%d", r.Name, *r.Task)
+			}
+			selected = append(selected, j)
+		} else {
+			for _, j := range c.all() {
+				failed := j.status != nil && j.shown().State == cluster.StateFailed
+				if j.wanted && (j.id.IsInstance() || r.IncludeTasks) && (!r.OnlyFailed || failed) {
+					selected = append(selected, j)
+				}
+			}
+		}
+		raised := 0
+		for _, j := range selected {
+			applied := int64(0)
+			if j.status != nil {
+				applied = j.status.RestartSeq
+			}
+			if j.restartSeq <= applied { // else one is in flight already
+				if raised++; raised == 1 {
+					c.Generation++
+				}
+				j.restartSeq++
+				j.revision = c.Generation
+			}
+			t.Jobs[j.id] = j.restartSeq
+		}
+		if raised > 0 {
+			s.log(r.By, "restart", c, fmt.Sprintf("%d jobs", raised))
+			out = s.tell(c, append(out, s.wake(c)))
+		}
+		return nil
+	})
+	return t, out, err
+}
+
+// Connector implements the store.
+func (s *Store) Connector(ctx context.Context, name string) (v cluster.ConnectorView, err error) {
+	err = s.enter(ctx, func() error {
+		c := s.names[name]
+		if c == nil {
+			return unknown(name)
+		}
+		v = c.view()
+		return nil
+	})
+	return v, err
+}
+
+// LastConnector implements the store.
+func (s *Store) LastConnector(ctx context.Context, name string) (v cluster.ConnectorView, err error) {
+	err = s.enter(ctx, func() error {
+		last := s.names[name]
+		if last == nil {
+			for _, c := range s.connectors {
+				if c.Name == name && !c.ended() && (last == nil || last.deletedAt < c.deletedAt) {
+					last = c
+				}
+			}
+		}
+		if last == nil {
+			return unknown(name)
+		}
+		v = last.view()
+		return nil
+	})
+	return v, err
+}
+
+// ended tells whether all jobs are gone.
+func (c *connector) ended() bool {
+	for _, j := range c.jobs {
+		if !j.gone {
+			return false
+		}
+	}
+	return true
+}
+
+// ConnectorNames implements the store.
+func (s *Store) ConnectorNames(ctx context.Context) (names []string, err error) {
+	err = s.enter(ctx, func() error {
+		names = slices.Sorted(maps.Keys(s.names))
+		return nil
+	})
+	return names, err
+}
+
+// ConnectorViews implements the store.
+func (s *Store) ConnectorViews(ctx context.Context) (views []cluster.ConnectorView, err error) {
+	err = s.enter(ctx, func() error {
+		for _, name := range slices.Sorted(maps.Keys(s.names)) {
+			views = append(views, s.names[name].view())
+		}
+		return nil
+	})
+	return views, err
+}
