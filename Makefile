@@ -1,0 +1,58 @@
+# Everything a developer or CI runs. `make help` lists the targets from their ## comments.
+
+SHELL := /bin/bash
+MODULES := . sdk services/api services/scheduler services/taskrunner services/allinone
+PACKAGES := ./... ./sdk/... ./services/api/... ./services/scheduler/... ./services/taskrunner/... ./services/allinone/...
+
+# Tools and downloads that outlive a checkout.
+CACHE ?= $(or $(MILLRACE_CACHE),$(HOME)/.cache/millrace)
+TOOLS := $(CACHE)/tools
+LINT := $(TOOLS)/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+.PHONY: test
+test: ## every test on embedded parts, with the race detector; what is left out is listed
+	go test -race -shuffle=on $(PACKAGES)
+
+.PHONY: build
+build: ## compile everything
+	go build $(PACKAGES)
+
+.PHONY: vet
+vet: ## go vet over all modules
+	go vet $(PACKAGES)
+
+.PHONY: fmt
+fmt: ## format all Go files
+	gofmt -w $(MODULES)
+
+.PHONY: fmt/check
+fmt/check: ## fail if a Go file is not formatted
+	@test -z "$$(gofmt -l $(MODULES))" || { echo "not formatted (run make fmt):"; gofmt -l $(MODULES); exit 1; }
+
+.PHONY: modsync
+modsync: ## write the require and replace lines between the modules
+	./tools/modsync.sh
+
+.PHONY: modsync/check
+modsync/check: ## fail if those lines are stale
+	./tools/modsync.sh -check
+
+.PHONY: tools
+tools: $(LINT) ## build the pinned tools into the cache
+
+$(LINT): tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd tools && GOWORK=off go build -o $(TOOLS)/ tool
+
+.PHONY: lint
+lint: $(LINT) ## golangci-lint with the import fences, over all modules
+	@for m in $(MODULES); do if [ -n "$$(find $$m -name '*.go' -print -quit)" ]; then \
+		(cd $$m && echo "lint $$m" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; fi; done
+
+.PHONY: verify
+verify: fmt/check modsync/check vet test ## everything CI runs, in CI's order

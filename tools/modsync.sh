@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Writes, in each module of go.work, a require line at v0.0.0 and a replace line for every sibling it imports, directly or
+# not, so that `GOWORK=off` builds (containers) work. Replace lines are not inherited, so each module needs the full list.
+# With -check it only says which module is stale.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+module=github.com/millrace/millrace
+# module folder -> sibling folders in its closure
+siblings() {
+  case $1 in
+  .) echo sdk ;;
+  sdk) ;;
+  services/api | services/scheduler | services/taskrunner) echo . sdk ;;
+  services/allinone) echo . sdk services/api services/scheduler services/taskrunner ;;
+  esac
+}
+stale=0
+for m in . sdk services/api services/scheduler services/taskrunner services/allinone; do
+  work=$(mktemp -d)
+  cp "$m/go.mod" "$work/go.mod"
+  for s in $(siblings "$m"); do
+    name=$module
+    [ "$s" = . ] || name=$module/$s
+    path=$(realpath -m --relative-to="$m" "$s")
+    case $path in ..*) ;; *) path=./$path ;; esac
+    (cd "$work" && GOWORK=off go mod edit -require="$name@v0.0.0" -replace="$name=$path")
+  done
+  if ! cmp -s "$m/go.mod" "$work/go.mod"; then
+    if [ "${1:-}" = -check ]; then
+      echo "$m/go.mod is stale: run make modsync" >&2
+      stale=1
+    else
+      cp "$work/go.mod" "$m/go.mod"
+    fi
+  fi
+  rm -rf "$work"
+done
+exit $stale
