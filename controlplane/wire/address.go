@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/hex"
 	"errors"
+	"strings"
 
 	"github.com/millrace/millrace/controlplane/cluster"
 )
@@ -32,15 +33,65 @@ func RunnerCall(s cluster.SessionID) Address { return Address("call." + token(st
 // Validator is the endpoint shared by all runners that have a plugin class.
 func Validator(class string) Address { return Address("validate." + token(class)) }
 
-// token makes any text safe as one part of a subject.
+// token makes any text safe as one part of a subject; two texts never share a token. Plain words stay readable, all else
+// becomes "x" and hex digits, as does a word that looks like that already.
 func token(s string) string {
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' {
-			return "x" + hex.EncodeToString([]byte(s))
-		}
+	plain := s != "" && !strings.HasPrefix(s, "x")
+	if strings.HasPrefix(s, "x") {
+		_, err := hex.DecodeString(s[1:])
+		plain = err != nil
 	}
-	return s
+	for i := 0; plain && i < len(s); i++ {
+		c := s[i]
+		plain = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
+	}
+	if plain {
+		return s
+	}
+	return "x" + hex.EncodeToString([]byte(s))
+}
+
+// Role tells what kind of receiver an address names.
+type Role string
+
+// The roles. An address that no function of this package makes has NoRole.
+const (
+	NoRole   Role = ""
+	Queue    Role = "queue"
+	Endpoint Role = "endpoint"
+	Topic    Role = "topic"
+)
+
+// Role tells whether the address is a queue, an endpoint or a topic.
+func (a Address) Role() Role {
+	kind, key, keyed := strings.Cut(string(a), ".")
+	if keyed {
+		if key == "" || strings.ContainsAny(key, ".*> \t\r\n") {
+			return NoRole
+		}
+		switch kind {
+		case "runner":
+			return Queue
+		case "call", "validate":
+			return Endpoint
+		}
+		return NoRole
+	}
+	switch a {
+	case Commands, Reports:
+		return Queue
+	case Scheduler:
+		return Endpoint
+	case Events, Wakes:
+		return Topic
+	}
+	return NoRole
+}
+
+// Family is the address without the session or class it names, one of few values: fit for a metric's label.
+func (a Address) Family() string {
+	kind, _, _ := strings.Cut(string(a), ".")
+	return kind
 }
 
 // ErrNobody says that nobody serves an endpoint, which differs from "it said no" and from "it did not answer".
