@@ -12,15 +12,17 @@ import (
 // Bus is every method of a bus. Messages are encoded wire.Envelopes.
 type Bus interface {
 	// Publish puts a message into a queued address (wire.Commands, wire.Reports, wire.Runner). id makes the bus drop a
-	// repetition it still remembers; it is a help, not a rule. It returns once the bus stored the message, or an error
-	// with code Unavailable when ctx ends or the bus is away.
+	// repetition (same address, id and content) it still remembers; it is a help, not a rule. It returns once the bus
+	// stored the message, or an error with code Unavailable when ctx ends or the bus is away, Invalid when the address is
+	// no queue or the message too large.
 	Publish(ctx context.Context, to wire.Address, id string, msg []byte) error
-	// Consume hands the messages of a queued address to h, one after another per call, until ctx ends; all who consume
-	// the same address share its messages. nil from h acknowledges; *wire.PoisonError sets the message aside and
-	// counts it; any other error offers the message again after a growing pause. Streams or consumers that vanish
-	// (purged, deleted, server replaced) are made again without the caller noticing.
+	// Consume hands the messages of a queued address to h, one after another per call, until ctx ends (it returns nil)
+	// or the bus is closed; all who consume the same address share its messages. nil from h acknowledges;
+	// *wire.PoisonError, or a panic, sets the message aside and counts it; any other error offers the message again
+	// after a growing pause. Streams or consumers that vanish (purged, deleted, server replaced) are made again without
+	// the caller noticing.
 	Consume(ctx context.Context, from wire.Address, h func(ctx context.Context, msg []byte) error) error
-	// Forget ends a queue that nobody will consume any more (a session that ended). Unknown ones are no error.
+	// Forget ends a session's queue that nobody will consume any more. Unknown ones are no error, shared ones are.
 	Forget(ctx context.Context, a wire.Address) error
 
 	// Request asks an endpoint and waits for the answer until ctx ends. wire.ErrNobody at once when nobody serves it;

@@ -1,0 +1,123 @@
+package natsbus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
+)
+
+// idHeader carries the publisher's id; Nats-Msg-Id is made of it.
+const idHeader = "Millrace-Id"
+
+// Publish puts a message into a queue and returns once the bus stored it. Errors have code Unavailable when ctx ends or
+// the bus is away, which it tells at once; Invalid when the address is no queue or the message too large.
+//
+// A repetition is dropped for a minute. It is recognised by address, id and content: ids of two senders may meet, and a
+// database that was restored may count the same ids again for other messages.
+func (b *Bus) Publish(ctx context.Context, to wire.Address, id string, msg []byte) error {
+	q, err := queueOf(to)
+	if err != nil {
+		return err
+	}
+	if err := b.publish(ctx, q, id, msg); err != nil {
+		b.metrics.publishErrors.WithLabelValues(q.family).Inc()
+		return err
+	}
+	b.metrics.published.WithLabelValues(q.family).Inc()
+	return nil
+}
+
+func (b *Bus) publish(ctx context.Context, q queue, id string, msg []byte) error {
+	if len(msg) > maxMessage-(4<<10) { // headers count, too
+		return cluster.Errorf(cluster.Invalid, "message for %s has %d bytes, more than the bus takes", q.address, len(msg))
+	}
+	ctx, cancel, err := b.linked(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	m := &nats.Msg{Subject: q.subject, Data: msg}
+	if id != "" {
+		m.Header = nats.Header{idHeader: {id}, jetstream.MsgIDHeader: {repetitionID(q.address, id, msg)}}
+	}
+	_, err = b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) { // the stream is gone, or JetStream is: one try to have it again
+		if err = b.makeStream(ctx, q.stream); err == nil {
+			_, err = b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
+		return cluster.Wrapf(cluster.Invalid, err, "message for %s has %d bytes, more than the bus takes", q.address, len(msg))
+	case b.nc.IsClosed():
+		return errClosed()
+	}
+	return cluster.Wrapf(cluster.Unavailable, err, "the message bus did not take a message for %s", q.address)
+}
+
+// repetitionID is equal for two messages exactly when one repeats the other.
+func repetitionID(a wire.Address, id string, msg []byte) string {
+	h := fnv.New64a()
+	h.Write(msg) //nolint:errcheck // a hash takes everything
+	return fmt.Sprintf("%s/%s/%x", a, id, h.Sum64())
+}
+
+// Forget ends the queue of a session that nobody will consume any more: its messages and its consumer go. Unknown ones
+// are no error. Shared queues are refused.
+func (b *Bus) Forget(ctx context.Context, a wire.Address) error {
+	q, err := queueOf(a)
+	if err != nil {
+		return err
+	}
+	if !q.ofSession() {
+		return cluster.Errorf(cluster.Invalid, "queue %q is shared and can't be forgotten", string(a))
+	}
+	ctx, cancel, err := b.linked(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	gone := func(err error) bool {
+		return err == nil || errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound)
+	}
+	if err := b.js.DeleteConsumer(ctx, q.stream, q.consumerName()); !gone(err) {
+		return cluster.Wrapf(cluster.Unavailable, err, "forgetting queue %s", a)
+	}
+	s, err := b.js.Stream(ctx, q.stream)
+	if err == nil {
+		err = s.Purge(ctx, jetstream.WithPurgeSubject(q.subject))
+	}
+	if !gone(err) {
+		return cluster.Wrapf(cluster.Unavailable, err, "forgetting queue %s", a)
+	}
+	return nil
+}
+
+// Broadcast tells whoever listens now; best effort. Unavailable when the bus is away.
+func (b *Bus) Broadcast(topic wire.Address, msg []byte) error {
+	if topic.Role() != wire.Topic {
+		return cluster.Errorf(cluster.Invalid, "address %q is not a topic", string(topic))
+	}
+	_, cancel, err := b.linked(context.Background())
+	if err == nil {
+		cancel()
+		if err = b.nc.Publish(topicPrefix+string(topic), msg); err != nil {
+			err = cluster.Wrapf(cluster.Unavailable, err, "broadcasting to %s", topic)
+		}
+	}
+	if err != nil {
+		b.metrics.publishErrors.WithLabelValues(topic.Family()).Inc()
+		return err
+	}
+	b.metrics.published.WithLabelValues(topic.Family()).Inc()
+	return nil
+}
