@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,8 +46,8 @@ func (b *Bus) Consume(ctx context.Context, from wire.Address, h func(ctx context
 	defer cancelHandling()
 
 	for failed := 0; taking.Err() == nil; {
-		changed := b.changes()
-		took, err := b.consumeRound(taking, handling, changed, q, h)
+		changed := b.changes(q.stream)
+		took, err := b.consumeRound(taking, handling, q, h)
 		switch {
 		case taking.Err() != nil:
 			continue
@@ -73,41 +74,61 @@ func (b *Bus) Consume(ctx context.Context, from wire.Address, h func(ctx context
 	return nil
 }
 
-// consumeRound consumes until something breaks; took tells whether a message came.
-func (b *Bus) consumeRound(taking, handling context.Context, changed <-chan struct{}, q queue, h Handler) (took bool, err error) {
+// consumeRound consumes until something breaks; took tells whether a message came. When it returns, h does not run.
+func (b *Bus) consumeRound(taking, handling context.Context, q queue, h Handler) (took bool, err error) {
 	c, err := b.makeConsumer(taking, q)
 	if err != nil {
 		return false, err
 	}
-	it, err := c.Messages(jetstream.PullMaxMessages(prefetch), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullBeat),
-		jetstream.WithMessagesErrOnMissingHeartbeat(true))
-	if err != nil {
-		return false, fmt.Errorf("pulling from %s: %w", q.address, err)
-	}
-	defer b.handBack(it)
-	round, cancel := context.WithCancel(taking)
-	defer cancel()
-	go func() {
-		select {
-		case <-changed:
-			cancel()
-		case <-round.Done():
-		}
-	}()
-	for {
-		msg, err := it.Next(jetstream.NextContext(round))
-		if err != nil {
-			if round.Err() != nil {
-				err = errLook
+	changed := b.changes(q.stream) // from here on: that the stream was made just now is no change
+	// Messages come one after another, from one goroutine of the library. What it notices (the consumer is gone, or
+	// silent) ends the round: making the consumer again is cheap and always right.
+	var busy sync.Mutex
+	ending := false
+	broken := make(chan error, 1)
+	cc, err := c.Consume(func(msg jetstream.Msg) {
+		busy.Lock()
+		defer busy.Unlock()
+		if ending { // fetched and not begun: others would else wait for ackWait
+			if err := msg.Nak(); err != nil {
+				b.log.Debug("message not handed back", slog.Any("err", err))
 			}
-			return took, err
+			return
 		}
 		took = true
 		b.handle(handling, q, msg, h)
-		if round.Err() != nil {
-			return took, errLook
-		}
+	}, jetstream.PullMaxMessages(prefetch), jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullBeat),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+			select {
+			case broken <- err:
+			default:
+			}
+		}))
+	if err != nil {
+		return false, fmt.Errorf("pulling from %s: %w", q.address, err)
 	}
+	select {
+	case <-taking.Done():
+		err = errLook
+	case <-changed:
+		err = errLook
+	case err = <-broken:
+	}
+	busy.Lock() // waits for a running h
+	ending = true
+	busy.Unlock()
+	closed := cc.Closed()
+	if b.nc.IsConnected() {
+		cc.Drain()
+	} else {
+		cc.Stop()
+	}
+	select {
+	case <-closed:
+	case <-time.After(flushTimeout):
+		cc.Stop()
+	}
+	return took, err
 }
 
 // makeConsumer makes the queue's consumer, and its stream if that is gone, too.
@@ -128,21 +149,6 @@ func (b *Bus) makeConsumer(ctx context.Context, q queue) (jetstream.Consumer, er
 		return nil, fmt.Errorf("making the consumer of %s: %w", q.address, err)
 	}
 	return c, nil
-}
-
-// handBack gives what was fetched and not begun to others, who would else wait for ackWait.
-func (b *Bus) handBack(it jetstream.MessagesContext) {
-	it.Drain()
-	for {
-		msg, err := it.Next(jetstream.NextMaxWait(flushTimeout))
-		if err != nil {
-			it.Stop()
-			return
-		}
-		if err := msg.Nak(); err != nil {
-			b.log.Debug("message not handed back", slog.Any("err", err))
-		}
-	}
 }
 
 // handle runs h for one message and settles it (Invariant 10).

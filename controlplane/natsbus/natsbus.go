@@ -76,10 +76,10 @@ type Bus struct {
 
 	mu      sync.Mutex
 	closed  bool
-	up      time.Time          // since when connected; zero when down
-	link    context.Context    // ends when the connection breaks
-	cut     context.CancelFunc // ends link
-	changed chan struct{}      // closed when consumers should look whether theirs still exist
+	up      time.Time                // since when connected; zero when down
+	link    context.Context          // ends when the connection breaks
+	cut     context.CancelFunc       // ends link
+	changed map[string]chan struct{} // by stream; closed when its consumers should look whether theirs still exist
 	serving map[*service]struct{}
 	running sync.WaitGroup // Consume calls and keep
 }
@@ -99,7 +99,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	}
 	b := &Bus{
 		log: o.Logger, metrics: m, name: o.Name, replicas: o.Replicas,
-		making: make(chan struct{}, 1), lookUp: make(chan struct{}, 1), changed: make(chan struct{}), serving: map[*service]struct{}{},
+		making: make(chan struct{}, 1), lookUp: make(chan struct{}, 1), changed: map[string]chan struct{}{}, serving: map[*service]struct{}{},
 	}
 	b.taking, b.stop = context.WithCancel(context.WithoutCancel(ctx))
 	b.hard, b.abort = context.WithCancel(context.WithoutCancel(ctx))
@@ -139,18 +139,24 @@ func reconnectDelay(n int) time.Duration {
 // onUp begins a new link. It is also called twice for the first one.
 func (b *Bus) onUp(*nats.Conn) {
 	b.mu.Lock()
-	if b.link.Err() != nil && !b.closed {
+	begins := b.link.Err() != nil && !b.closed
+	if begins {
 		b.up = time.Now()
 		b.link, b.cut = context.WithCancel(b.hard)
 		b.log.Info("message bus connected")
 	}
 	b.mu.Unlock()
+	if !begins {
+		return
+	}
 	b.metrics.connected.WithLabelValues(b.name).Set(1)
 	select {
 	case b.lookUp <- struct{}{}:
 	default:
 	}
-	b.consumersLook()
+	for _, s := range streams(b.replicas) { // behind the same address may be another server
+		b.consumersLook(s.Name)
+	}
 }
 
 func (b *Bus) onDown(_ *nats.Conn, err error) {
@@ -176,18 +182,26 @@ func (b *Bus) onError(_ *nats.Conn, sub *nats.Subscription, err error) {
 	b.log.Warn("message bus error", slog.Any("err", err), slog.String("subject", subject))
 }
 
-// consumersLook makes every Consume look whether its consumer still exists.
-func (b *Bus) consumersLook() {
+// consumersLook makes every Consume of a stream look whether its consumer still exists.
+func (b *Bus) consumersLook(stream string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	close(b.changed)
-	b.changed = make(chan struct{})
+	if c := b.changed[stream]; c != nil {
+		close(c)
+		delete(b.changed, stream)
+	}
 }
 
-func (b *Bus) changes() <-chan struct{} {
+// changes is closed by the next consumersLook.
+func (b *Bus) changes(stream string) <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.changed
+	c := b.changed[stream]
+	if c == nil {
+		c = make(chan struct{})
+		b.changed[stream] = c
+	}
+	return c
 }
 
 // linked gives a child of ctx that also ends when the connection breaks, so that nobody waits for an answer that can't

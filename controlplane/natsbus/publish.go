@@ -47,12 +47,7 @@ func (b *Bus) publish(ctx context.Context, q queue, id string, msg []byte) error
 	if id != "" {
 		m.Header = nats.Header{idHeader: {id}, jetstream.MsgIDHeader: {repetitionID(q.address, id, msg)}}
 	}
-	_, err = b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-	if errors.Is(err, jetstream.ErrNoStreamResponse) { // the stream is gone, or JetStream is: one try to have it again
-		if err = b.makeStream(ctx, q.stream); err == nil {
-			_, err = b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-		}
-	}
+	err = b.store(ctx, q.stream, m)
 	switch {
 	case err == nil:
 		return nil
@@ -62,6 +57,17 @@ func (b *Bus) publish(ctx context.Context, q queue, id string, msg []byte) error
 		return errClosed()
 	}
 	return cluster.Wrapf(cluster.Unavailable, err, "the message bus did not take a message for %s", q.address)
+}
+
+// store puts a message into a stream. When the stream is gone, or JetStream is, it tries once to have it again.
+func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
+	_, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		if err = b.makeStream(ctx, stream); err == nil {
+			_, err = b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+		}
+	}
+	return err
 }
 
 // repetitionID is equal for two messages exactly when one repeats the other.

@@ -28,7 +28,7 @@ func (b *Bus) setAside(q queue, msg jetstream.Msg, reason string) {
 		Header: nats.Header{reasonHeader: {short}, addressHeader: {string(q.address)}, idHeader: {id}}}
 	ctx, cancel := context.WithTimeout(b.hard, apiTimeout)
 	defer cancel()
-	if _, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
+	if err := b.store(ctx, asideStream, m); err != nil {
 		b.log.Warn("message that was set aside is not kept", slog.String("queue", string(q.address)), slog.String("id", id), slog.Any("err", err))
 	}
 }

@@ -45,13 +45,14 @@ const (
 	// maxMessage is the server's default limit; specs of 32 jobs and plugin definitions stay below it.
 	maxMessage = 1 << 20
 
-	// ackWait is when a message whose holder died is offered to another. A handler that takes longer says so in time.
+	// ackWait is when a message whose holder died is offered to another; the server takes up to twice as long to notice. A
+	// handler that takes longer says so in time.
 	ackWait = 10 * time.Second
 	// ackPending bounds what all consumers of a queue hold at once.
 	ackPending = 512
-	// prefetch is what one Consume call holds: enough to never wait for the network, few enough to share fairly and to
-	// bound the memory of a stuck one (16 MiB).
-	prefetch = 16
+	// prefetch is what one Consume call holds: enough to not wait for the network, few enough to bound the memory of a
+	// stuck one (8 MiB) and what waits behind it while others are idle.
+	prefetch = 8
 	// sessionGone is when the server drops the consumer of a session that has stopped asking. Its messages have aged out
 	// before, so nothing is lost that a late return could use.
 	sessionGone = 5 * time.Minute
@@ -207,7 +208,7 @@ func (b *Bus) makeStream(ctx context.Context, name string) error {
 	if missing {
 		b.log.Info("message stream made", slog.String("stream", name))
 		b.metrics.streamsMade.WithLabelValues(name).Inc()
-		b.consumersLook()
+		b.consumersLook(name)
 	}
 	return nil
 }
