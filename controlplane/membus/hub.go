@@ -282,7 +282,7 @@ func (h *Hub) repeats(to wire.Address, id string, msg []byte) bool {
 		return false
 	}
 	sum := fnv.New64a()
-	sum.Write(msg) //nolint:errcheck // a hash takes everything
+	_, _ = sum.Write(msg) // a hash takes everything
 	key := fmt.Sprintf("%s/%s/%x", to, id, sum.Sum64())
 	now := h.now()
 	if at, ok := h.seen[key]; ok && now.Sub(at) < remembered {

@@ -51,6 +51,8 @@ const (
 	reconnectMax = 2 * time.Second
 	// ackBuffer holds acknowledgements that are given while the connection is down; nothing else is sent then.
 	ackBuffer = 256 << 10
+	// awayEvery is how often the log says that the bus is still away for the same reason.
+	awayEvery = time.Minute
 	// apiTimeout bounds calls that manage streams and consumers.
 	apiTimeout = 3 * time.Second
 	// flushTimeout bounds waiting for the server to have seen a subscription, or the last acknowledgements.
@@ -74,14 +76,16 @@ type Bus struct {
 	making chan struct{} // a token: whoever holds it makes streams
 	lookUp chan struct{} // wakes keep
 
-	mu      sync.Mutex
-	closed  bool
-	up      time.Time                // since when connected; zero when down
-	link    context.Context          // ends when the connection breaks
-	cut     context.CancelFunc       // ends link
-	changed map[string]chan struct{} // by stream; closed when its consumers should look whether theirs still exist
-	serving map[*service]struct{}
-	running sync.WaitGroup // Consume calls and keep
+	mu       sync.Mutex
+	closed   bool
+	up       time.Time                // since when connected; zero when down
+	link     context.Context          // ends when the connection breaks
+	cut      context.CancelFunc       // ends link
+	changed  map[string]chan struct{} // by stream; closed when its consumers should look whether theirs still exist
+	away     string                   // why the last attempt failed, as last told
+	awayTold time.Time
+	serving  map[*service]struct{}
+	running  sync.WaitGroup // Consume calls and keep
 }
 
 // Connect connects to the bus. It does not fail when the server is away: the bus then connects in the background, and
@@ -111,6 +115,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		nats.Name(o.Name), nats.Timeout(dialTimeout), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(reconnectDelay), nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(pingsLost), nats.ReconnectBufSize(ackBuffer),
 		nats.ConnectHandler(b.onUp), nats.ReconnectHandler(b.onUp), nats.DisconnectErrHandler(b.onDown), nats.ErrorHandler(b.onError),
+		nats.ReconnectErrHandler(b.onRetry),
 	}, o.NATSOptions...)
 	if b.nc, err = nats.Connect(o.URL, opts...); err != nil {
 		b.stop()
@@ -124,7 +129,7 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	if b.nc.IsConnected() {
 		b.onUp(b.nc) // the library says it a little later, too
 	} else {
-		b.log.Warn("message bus is away, will connect when it is back")
+		b.log.Warn("message bus is away, will connect when it is back", slog.Any("err", b.nc.LastError()))
 	}
 	b.running.Go(b.keep)
 	return b, nil
@@ -168,6 +173,16 @@ func (b *Bus) onDown(_ *nats.Conn, err error) {
 		b.log.Warn("message bus connection lost, will reconnect", slog.Any("err", err), slog.Int64("dur_ms", time.Since(up).Milliseconds()))
 	}
 	b.up = time.Time{}
+}
+
+// onRetry hears why an attempt to reconnect failed; it is told when it is another reason than before, and now and then.
+func (b *Bus) onRetry(_ *nats.Conn, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if why := err.Error(); why != b.away || time.Since(b.awayTold) > awayEvery {
+		b.away, b.awayTold = why, time.Now()
+		b.log.Warn("message bus is still away", slog.Any("err", err))
+	}
 }
 
 // onError hears what has no caller to tell, such as a subscription that fell behind.

@@ -73,7 +73,7 @@ func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
 // repetitionID is equal for two messages exactly when one repeats the other.
 func repetitionID(a wire.Address, id string, msg []byte) string {
 	h := fnv.New64a()
-	h.Write(msg) //nolint:errcheck // a hash takes everything
+	_, _ = h.Write(msg) // a hash takes everything
 	return fmt.Sprintf("%s/%s/%x", a, id, h.Sum64())
 }
 
