@@ -89,7 +89,7 @@ func (b *Bus) consumeRound(taking, handling context.Context, q queue, h Handler)
 	cc, err := c.Consume(func(msg jetstream.Msg) {
 		busy.Lock()
 		defer busy.Unlock()
-		if ending { // fetched and not begun: others would else wait for ackWait
+		if ending || taking.Err() != nil { // fetched and not begun: others would else wait for ackWait
 			if err := msg.Nak(); err != nil {
 				b.log.Debug("message not handed back", slog.Any("err", err))
 			}

@@ -111,6 +111,37 @@ func TestTopology_of_another_version_is_changed_and_its_messages_and_replicas_st
 	}, patience, 10*time.Millisecond)
 }
 
+func TestPublish_and_set_aside_make_a_missing_stream_by_themselves(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	b := s.connect(t)
+	made := 4
+	for _, to := range []wire.Address{wire.Commands, wire.Reports, wire.Runner("s-1")} {
+		require.Eventually(t, func() bool { // else those that are still being made at the start would mix in
+			n := 0
+			s.eachStream(func(context.Context, jetstream.JetStream, jetstream.Stream) { n++ })
+			return n == made
+		}, patience, 5*time.Millisecond)
+		made = 1
+		s.deleteStreams()
+		require.NoError(t, b.Publish(t.Context(), to, "once", []byte("once")), "%s: the one call must do it", to)
+		var all []string
+		s.eachStream(func(_ context.Context, _ jetstream.JetStream, st jetstream.Stream) {
+			all = append(all, st.CachedInfo().Config.Name)
+			require.EqualValues(t, 1, st.CachedInfo().State.Msgs)
+		})
+		require.Len(t, all, 1)
+	}
+	s.deleteStreams()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		_ = b.Consume(ctx, wire.Reports, func(context.Context, []byte) error { return &wire.PoisonError{Reason: "no"} }) // ends with ctx
+	}()
+	publish(t, b, wire.Reports, "poison")
+	require.Eventually(t, func() bool { return s.setAside() == 1 }, patience, 5*time.Millisecond)
+}
+
 func TestInProcess_connections_need_no_socket(t *testing.T) {
 	t.Parallel()
 	srv, err := natsembed.Start(t.Context(), natsembed.Options{DataDir: t.TempDir()})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -59,15 +60,29 @@ func (b *Bus) publish(ctx context.Context, q queue, id string, msg []byte) error
 	return cluster.Wrapf(cluster.Unavailable, err, "the message bus did not take a message for %s", q.address)
 }
 
-// store puts a message into a stream. When the stream is gone, or JetStream is, it tries once to have it again.
+// ackWithin bounds waiting for one acknowledgement: a stream that is deleted while it takes a message never answers. A
+// repetition is recognised, so asking again is harmless.
+const ackWithin = time.Second
+
+// store puts a message into a stream, again for up to apiTimeout when no answer comes. When the stream is gone, or
+// JetStream is, it tries once to have it again.
 func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
-	_, err := b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-	if errors.Is(err, jetstream.ErrNoStreamResponse) {
-		if err = b.makeStream(ctx, stream); err == nil {
-			_, err = b.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
+	ctx, cancelAll := context.WithTimeout(ctx, apiTimeout)
+	defer cancelAll()
+	for {
+		attempt, cancel := context.WithTimeout(ctx, ackWithin)
+		_, err := b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
+		if errors.Is(err, jetstream.ErrNoStreamResponse) {
+			if err = b.makeStream(attempt, stream); err == nil {
+				_, err = b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
+			}
+		}
+		silent := err != nil && attempt.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !silent {
+			return err
 		}
 	}
-	return err
 }
 
 // repetitionID is equal for two messages exactly when one repeats the other.

@@ -178,6 +178,10 @@ func (s *service) answer(m *nats.Msg, arrived time.Time) {
 	}
 	result := "ok"
 	reply, err := s.call(ctx, m.Data)
+	if ctx.Err() != nil { // nobody waits any more
+		s.b.metrics.served.WithLabelValues(s.at.Family(), "late").Inc()
+		return
+	}
 	if err != nil {
 		result = "error"
 		reply = wire.EncodeError(requestID(m.Data), err)
