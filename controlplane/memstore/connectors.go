@@ -9,7 +9,9 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 )
 
-func unknown(name string) error { return cluster.Errorf(cluster.NotFound, "Connector %s not found", name) }
+func unknown(name string) error {
+	return cluster.Errorf(cluster.NotFound, "Connector %s not found", name)
+}
 
 // CreateConnector implements the store.
 func (s *Store) CreateConnector(ctx context.Context, n cluster.NewConnector) (c cluster.Connector, out []cluster.OutboxMessage, err error) {
