@@ -129,3 +129,21 @@ func closeWithin(ctx context.Context, step Step, closeFn CloseFunc) error {
 	}
 	return nil
 }
+
+// Background is a step's Start for what runs in a goroutine of its own: closing ends run's context and waits for it.
+func Background(run func(ctx context.Context)) func(context.Context) (CloseFunc, error) {
+	return func(ctx context.Context) (CloseFunc, error) {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		done := make(chan struct{})
+		go func() { defer close(done); run(ctx) }()
+		return func(ctx context.Context) error {
+			cancel()
+			select {
+			case <-done:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}, nil
+	}
+}

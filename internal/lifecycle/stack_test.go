@@ -83,3 +83,20 @@ func TestStack_a_step_that_honours_its_context_is_not_left_behind(t *testing.T) 
 		require.NotErrorIs(t, err, lifecycle.ErrLeftBehind)
 	})
 }
+
+func TestBackground_runs_until_the_stack_closes_and_outlives_the_start(t *testing.T) {
+	t.Parallel()
+	ended := false
+	s := lifecycle.New(nil)
+	starting, started := context.WithCancel(t.Context())
+	alive := make(chan struct{})
+	require.NoError(t, s.Start(starting, lifecycle.Step{Name: "loop", Start: lifecycle.Background(func(ctx context.Context) {
+		close(alive)
+		<-ctx.Done()
+		ended = true
+	})}))
+	<-alive
+	started()
+	require.NoError(t, s.Close(t.Context()))
+	require.True(t, ended)
+}
