@@ -1,0 +1,106 @@
+package kafkaio
+
+import (
+	"cmp"
+	"maps"
+	"strconv"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"github.com/millrace/millrace/sdk/connecterr"
+)
+
+// sharedDefaults suit every client; a user's value wins.
+var sharedDefaults = Config{
+	// Kafka's Java client reconnects after 50 ms to 1 s; librdkafka backs off to 10 s, which is felt after every restart
+	// of a broker. Jitter is librdkafka's own (-25 % to +50 %), so that a broker is not stormed (KO-5).
+	"reconnect.backoff.ms":     "50",
+	"reconnect.backoff.max.ms": "2000",
+	"socket.keepalive.enable":  "true",
+	"socket.nagle.disable":     "true",
+	// Broker versions are asked for; nobody needs a line per client about an unused property.
+	"log.connection.close": "false",
+}
+
+// consumerDefaults: see the reasons beside them.
+var consumerDefaults = Config{
+	// 1000 by default: after a full queue the fetcher rests a second, which holds any consumer at about 140,000 records/s.
+	"fetch.queue.backoff.ms": "10",
+	// A partition that is not ready yet (a new topic) is asked again soon.
+	"fetch.error.backoff.ms": "50",
+	// Bounds the bytes in flight of a task: 64 MiB by default.
+	"queued.max.messages.kbytes": "16384",
+	"auto.offset.reset":          "earliest",
+	"allow.auto.create.topics":   "true", // as Kafka's Java consumer
+	"isolation.level":            "read_uncommitted",
+	// Known to every Java client, so that a group can be taken over from Kafka Connect. "cooperative-sticky" works too;
+	// librdkafka does not take both at once.
+	"partition.assignment.strategy": "range",
+	"session.timeout.ms":            "45000",
+}
+
+// consumerForced: the package's promises rest on these.
+var consumerForced = Config{
+	"enable.auto.commit":       "false", // only Commit commits
+	"enable.auto.offset.store": "false",
+	"enable.partition.eof":     "false",
+	// Invariant 4: the classic protocol lets the newcomer fence the old static member; the newer one refuses the
+	// newcomer instead.
+	"group.protocol": "classic",
+}
+
+var producerDefaults = Config{
+	"enable.idempotence": "true",
+	"acks":               "all",
+	"linger.ms":          "5",
+	// Kafka's Java client hashes keys with murmur2; librdkafka by default does not, and a key must keep its partition.
+	"partitioner": "murmur2_random",
+	// Bounds the bytes in flight; Send blocks beyond it. 1 GiB by default.
+	"queue.buffering.max.kbytes": "32768",
+	"delivery.timeout.ms":        "2147483647",
+}
+
+// deliveryWithinTransaction keeps the delivery timeout within the transaction timeout, which librdkafka insists on. Kafka
+// Connect's default for it is "never".
+func deliveryWithinTransaction(user Config) Config {
+	whole := cmp.Or(user["transaction.timeout.ms"], "60000")
+	limit, err := strconv.Atoi(whole)
+	if err != nil {
+		return nil // librdkafka says what is wrong with it
+	}
+	out := Config{}
+	for _, key := range []string{"delivery.timeout.ms", "message.timeout.ms"} { // two names of the same property
+		if v, ok := user[key]; ok || key == "delivery.timeout.ms" {
+			if n, err := strconv.Atoi(v); err != nil && ok || n > 0 && n <= limit {
+				continue // the user's, or not ours to judge
+			}
+			out[key] = whole
+		}
+	}
+	return out
+}
+
+// build lays the user's configuration over defaults and what must not change over both.
+func build(c *client, user Config, special kafka.ConfigMap, forced Config, defaults ...Config) *kafka.ConfigMap {
+	m := kafka.ConfigMap{}
+	for _, d := range defaults {
+		for k, v := range d {
+			m[k] = v
+		}
+	}
+	for k, v := range user {
+		m[k] = v
+	}
+	for k, v := range forced {
+		m[k] = v
+	}
+	maps.Copy(m, special)
+	m["go.logs.channel.enable"] = true
+	m["go.logs.channel"] = c.logs
+	return &m
+}
+
+// configError names what librdkafka refuses in a configuration.
+func configError(what string, err error) error {
+	return connecterr.Wrap(connecterr.Config, err, "configuring the Kafka %s", what)
+}
