@@ -14,6 +14,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -59,8 +60,9 @@ type client struct {
 	logsDone  chan struct{}
 
 	mu      sync.Mutex
-	trouble error  // last complaint of the client that did not belong to a call; nil when none
-	lastLog string // last error it logged; for admin clients, which have no other way to complain
+	vexed   atomic.Bool // trouble is set; so that a look per record costs no lock
+	trouble error       // last complaint of the client that did not belong to a call; nil when none
+	lastLog string      // last error it logged; for admin clients, which have no other way to complain
 }
 
 func newClient(cfg Config, log *slog.Logger) *client {
@@ -110,6 +112,7 @@ func (c *client) closeLogs() {
 func (c *client) setTrouble(err error) {
 	c.mu.Lock()
 	c.trouble = err
+	c.vexed.Store(err != nil)
 	c.mu.Unlock()
 }
 
@@ -117,6 +120,13 @@ func (c *client) lastTrouble() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.trouble
+}
+
+// recovered forgets the trouble: records move again.
+func (c *client) recovered() {
+	if c.vexed.Load() {
+		c.setTrouble(nil)
+	}
 }
 
 // grievance is what to tell somebody who waited in vain; empty when the client never complained.

@@ -41,7 +41,7 @@ type Producer struct {
 	sending sync.Mutex    // held by Send
 	stop    chan struct{} // closed by Close
 
-	mu      sync.Mutex
+	queue   sync.Mutex    // guards what follows
 	zero    chan struct{} // closed when outstanding falls to 0; nil when nobody waits
 	batches map[*outBatch]struct{}
 	closing bool
@@ -122,8 +122,8 @@ func (p *Producer) report(r *outRecord, m *kafka.Message) {
 		where.Topic = *m.TopicPartition.Topic
 	}
 	err := m.TopicPartition.Error
-	if err == nil && p.lastTrouble() != nil {
-		p.setTrouble(nil)
+	if err == nil {
+		p.recovered()
 	}
 	if err != nil {
 		where.Offset = -1
@@ -136,9 +136,9 @@ func (p *Producer) report(r *outRecord, m *kafka.Message) {
 func (p *Producer) settle(r *outRecord, where record.Produced, err error) {
 	r.batch.done(r.i, where, err)
 	if r.batch.left.Add(-1) == 0 {
-		p.mu.Lock()
+		p.queue.Lock()
 		delete(p.batches, r.batch)
-		p.mu.Unlock()
+		p.queue.Unlock()
 	}
 	p.less(1)
 	select {
@@ -151,12 +151,12 @@ func (p *Producer) less(n int) {
 	if p.outstanding.Add(int64(-n)) != 0 {
 		return
 	}
-	p.mu.Lock()
+	p.queue.Lock()
 	if p.zero != nil && p.outstanding.Load() == 0 {
 		close(p.zero)
 		p.zero = nil
 	}
-	p.mu.Unlock()
+	p.queue.Unlock()
 }
 
 // failure classifies err; a fatal state of the client explains more than the error of one record.
@@ -182,14 +182,14 @@ func (p *Producer) Send(ctx context.Context, batch []Record, done func(i int, p 
 	defer p.sending.Unlock()
 	b := &outBatch{done: done, recs: make([]outRecord, len(batch))}
 	b.left.Store(int64(len(batch)))
-	p.mu.Lock()
+	p.queue.Lock()
 	if p.closing {
-		p.mu.Unlock()
+		p.queue.Unlock()
 		return 0, fmt.Errorf("producing: %w", errClosed)
 	}
 	p.batches[b] = struct{}{}
 	p.outstanding.Add(int64(len(batch)))
-	p.mu.Unlock()
+	p.queue.Unlock()
 	for i := range batch {
 		b.recs[i] = outRecord{batch: b, i: i}
 		if err = p.enqueue(ctx, &batch[i], &b.recs[i]); err != nil {
@@ -207,9 +207,9 @@ func (p *Producer) untaken(b *outBatch, i int) {
 		b.recs[k] = outRecord{batch: b, i: k, reported: true}
 	}
 	if b.left.Add(int64(-n)) == 0 {
-		p.mu.Lock()
+		p.queue.Lock()
 		delete(p.batches, b)
-		p.mu.Unlock()
+		p.queue.Unlock()
 	}
 	p.less(n)
 }
@@ -253,16 +253,16 @@ func (p *Producer) enqueue(ctx context.Context, r *Record, o *outRecord) error {
 
 // Flush waits until every accepted record was reported (done has returned).
 func (p *Producer) Flush(ctx context.Context) error {
-	p.mu.Lock()
+	p.queue.Lock()
 	if p.outstanding.Load() == 0 {
-		p.mu.Unlock()
+		p.queue.Unlock()
 		return nil
 	}
 	if p.zero == nil {
 		p.zero = make(chan struct{})
 	}
 	zero := p.zero
-	p.mu.Unlock()
+	p.queue.Unlock()
 	select {
 	case <-zero:
 		return nil
@@ -356,10 +356,10 @@ func (p *Producer) sliced(ctx context.Context, doing string, call func(context.C
 // Kafka, which aborts it at the next InitTransactions or at its timeout. When the library does not let go until ctx ends,
 // Close returns an error and the rest happens in the background. Safe to call twice.
 func (p *Producer) Close(ctx context.Context) error {
-	p.mu.Lock()
+	p.queue.Lock()
 	first := !p.closing
 	p.closing = true
-	p.mu.Unlock()
+	p.queue.Unlock()
 	if first {
 		close(p.stop)
 		go p.destroy()
@@ -385,10 +385,10 @@ func (p *Producer) destroy() {
 	}
 	p.p.Close()
 	<-p.served
-	p.mu.Lock()
+	p.queue.Lock()
 	rest := p.batches
 	p.batches = map[*outBatch]struct{}{}
-	p.mu.Unlock()
+	p.queue.Unlock()
 	for b := range rest {
 		for i := range b.recs {
 			if r := &b.recs[i]; !r.reported && r.batch != nil {

@@ -1,0 +1,354 @@
+package kafkaio
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"github.com/millrace/millrace/sdk/connecterr"
+)
+
+// Handler is told about partitions as they come and go. It is called inside Poll, on the goroutine that polls, and may call
+// every method of the consumer but Poll and Close. An error is returned by that Poll and by every later one.
+type Handler interface {
+	// Assigned is called before the first record of parts is read: Position tells where each starts, Seek moves that
+	// start, Pause holds it.
+	Assigned(parts []TopicPartition) error
+	// Revoked is called while the partitions are still this member's: offsets can be committed.
+	Revoked(parts []TopicPartition) error
+	// Lost is called when they are another member's already.
+	Lost(parts []TopicPartition) error
+}
+
+// ConsumerConfig says how a consumer is made.
+type ConsumerConfig struct {
+	Client Config
+	Group  string
+	// InstanceID makes the consumer a static member of its group: it fences an older member with the same id, and does
+	// not leave the group when it is closed, so that a takeover moves no other member's partitions. Empty: dynamic.
+	InstanceID string
+	Rebalance  Handler      // may be nil
+	Logger     *slog.Logger // nil: no log
+}
+
+// Consumer reads records as a member of a group (classic protocol). It belongs to one goroutine; only Wake may be called
+// from others.
+//
+// Records are handed out in order per partition. After Seek, and after partitions were revoked, no record from before is
+// handed out, also none that Poll had already taken.
+type Consumer struct {
+	*client
+	k               *kafka.Consumer
+	group, instance string
+	handler         Handler
+	reset           string // auto.offset.reset
+	maxAge          string // metadata.max.age.ms
+
+	parts     map[TopicPartition]*part
+	last      *part // the part of the newest record: records come in runs
+	failed    error // what every Poll returns from now on
+	taken     []Record
+	turned    bool            // a rebalance happened during this Poll
+	polling   context.Context // of the Poll that runs; for handlers
+	following *follower       // of a regex subscription; nil otherwise
+
+	wake chan struct{}
+
+	calls       sync.WaitGroup // calls into the library on other goroutines
+	completions []func()       // guarded by client.mu
+
+	shutdown bool
+	closed   chan struct{}
+}
+
+// part is an assigned partition.
+type part struct {
+	tp     TopicPartition
+	next   int64 // the offset after the newest record handed out, or where reading starts; -1 when the library decides
+	paused bool
+	live   bool // the library knows that it is assigned
+}
+
+// pollSlice is how long one call into the library lasts at most: the most that Wake and the end of a context are late.
+const pollSlice = 50 * time.Millisecond
+
+// NewConsumer makes a consumer; it joins its group when Subscribe was called, inside Poll. It does not wait for a broker. A
+// configuration that librdkafka does not understand is a connecterr.Config error. Close it.
+func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
+	c := newClient(cc.Client, cc.Logger)
+	special := kafka.ConfigMap{"group.id": cc.Group}
+	if cc.InstanceID != "" {
+		special["group.instance.id"] = cc.InstanceID
+	}
+	kc, err := kafka.NewConsumer(build(c, cc.Client, special, consumerForced, sharedDefaults, consumerDefaults))
+	if err != nil {
+		c.closeLogs()
+		return nil, configError("consumer", err)
+	}
+	reset := cc.Client["auto.offset.reset"]
+	if reset == "" {
+		reset = consumerDefaults["auto.offset.reset"]
+	}
+	return &Consumer{
+		client: c, k: kc, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
+		maxAge: cc.Client["metadata.max.age.ms"],
+		parts:  map[TopicPartition]*part{}, wake: make(chan struct{}, 1), closed: make(chan struct{}),
+	}, nil
+}
+
+// Subscribe asks for topics by name, or, when regex is not empty, for all topics whose whole name it matches, now and as
+// topics come and go (looked at every metadata.max.age.ms).
+func (c *Consumer) Subscribe(topics []string, regex string) error {
+	if regex != "" {
+		f, err := newFollower(c, regex)
+		if err != nil {
+			return err
+		}
+		c.following = f
+		return nil
+	}
+	return c.subscribe(topics)
+}
+
+func (c *Consumer) subscribe(topics []string) error {
+	err := c.k.SubscribeTopics(topics, func(_ *kafka.Consumer, ev kafka.Event) error {
+		c.rebalance(ev)
+		return nil
+	})
+	if err != nil {
+		return c.classify("subscribing", err)
+	}
+	return nil
+}
+
+// Poll hands out records: up to cap(into), overwriting what into holds. It waits for the first one until atMost has passed, ctx
+// ends, Wake is called, or partitions came or went; it does not wait for more. An
+// empty answer is no error, except when ctx has ended.
+//
+// Errors: job.ErrFenced when a newer member with the same instance id has joined; connecterr.General when credentials or
+// rights are missing; what the Handler returned. A broker that does not answer is no error: reading goes on when it is
+// back, and Trouble tells meanwhile.
+func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record) ([]Record, error) {
+	if cap(into) == 0 {
+		into = make([]Record, 0, 500)
+	}
+	c.taken, c.turned, c.polling = into[:0], false, ctx
+	defer func() { c.taken, c.polling = nil, nil }()
+	deadline := time.Now().Add(atMost)
+	for c.failed == nil && !c.turned && len(c.taken) < cap(c.taken) {
+		wait := time.Duration(0)
+		if len(c.taken) == 0 {
+			if c.complete() {
+				break
+			}
+			if err := c.follow(); err != nil {
+				c.failed = err
+				break
+			}
+			select {
+			case <-c.wake:
+				return c.taken, nil
+			case <-ctx.Done():
+				return c.taken, context.Cause(ctx)
+			default:
+			}
+			wait = min(time.Until(deadline), pollSlice)
+		}
+		ev := c.k.Poll(max(0, int(wait.Milliseconds())))
+		if ev == nil {
+			if len(c.taken) > 0 || time.Until(deadline) <= 0 {
+				break
+			}
+			continue
+		}
+		c.event(ev)
+	}
+	return c.taken, c.failed
+}
+
+func (c *Consumer) event(ev kafka.Event) {
+	switch e := ev.(type) {
+	case *kafka.Message:
+		if e.TopicPartition.Error != nil {
+			if ke, ok := errors.AsType[kafka.Error](e.TopicPartition.Error); ok {
+				c.event(ke)
+			}
+			return
+		}
+		c.take(e)
+	case kafka.Error:
+		if err := c.complain("consuming as a member of group "+c.group, e); err != nil {
+			c.failed = err
+			return
+		}
+		if verdictOf(e.Code()) == final && e.Code() != kafka.ErrMaxPollExceeded {
+			// For example auto.offset.reset=none without a committed offset.
+			c.failed = c.classify("consuming as a member of group "+c.group, e)
+			return
+		}
+		c.log.Warn("the Kafka consumer has trouble and goes on", "group", c.group, "error", e)
+	}
+}
+
+// take appends a record, unless its partition is not ours.
+func (c *Consumer) take(m *kafka.Message) {
+	r := toRecord(m)
+	p := c.last
+	if p == nil || p.tp.Partition != r.Partition || p.tp.Topic != r.Topic {
+		if p = c.parts[r.Where()]; p == nil {
+			return
+		}
+		c.last = p
+	}
+	p.next = r.Offset + 1
+	r.Topic = p.tp.Topic // one string for all records of a partition
+	c.taken = append(c.taken, r)
+	c.recovered()
+}
+
+// fence drops what this Poll has taken of some partitions.
+func (c *Consumer) fence(gone func(TopicPartition) bool) {
+	c.taken = slices.DeleteFunc(c.taken, func(r Record) bool { return gone(r.Where()) })
+	c.last = nil
+}
+
+// Wake makes the Poll that waits, or the next one, return at once. Any goroutine may call it.
+func (c *Consumer) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Trouble is what the client last complained about without giving up, a broker that can't be reached for example; nil since
+// a record came.
+func (c *Consumer) Trouble() error { return c.lastTrouble() }
+
+// Assignment lists the partitions of this member, in order.
+func (c *Consumer) Assignment() []TopicPartition {
+	out := make([]TopicPartition, 0, len(c.parts))
+	for tp := range c.parts {
+		out = append(out, tp)
+	}
+	slices.SortFunc(out, compareParts)
+	return out
+}
+
+// Position tells the offset that comes next for each of parts that is assigned and whose offset is known.
+func (c *Consumer) Position(parts []TopicPartition) map[TopicPartition]int64 {
+	out := make(map[TopicPartition]int64, len(parts))
+	for _, tp := range parts {
+		if p := c.parts[tp]; p != nil && p.next >= 0 {
+			out[tp] = p.next
+		}
+	}
+	return out
+}
+
+// Seek makes reading go on at these offsets; partitions that are not assigned are left out.
+func (c *Consumer) Seek(offsets map[TopicPartition]int64) error {
+	live := map[TopicPartition]int64{}
+	for tp, o := range offsets {
+		p := c.parts[tp]
+		if p == nil {
+			continue
+		}
+		p.next = o
+		if p.live {
+			live[tp] = o
+		}
+	}
+	c.fence(func(tp TopicPartition) bool { _, sought := offsets[tp]; return sought })
+	giveUp := time.Now().Add(10 * time.Second)
+	for len(live) > 0 {
+		res, err := c.k.SeekPartitions(toKafka(live))
+		if err != nil {
+			return c.classify("seeking", err)
+		}
+		for _, r := range res {
+			ke, bad := errors.AsType[kafka.Error](r.Error)
+			switch {
+			case !bad || ke.Code() == kafka.ErrNoError:
+				delete(live, fromKafka(r))
+			case ke.Code() == kafka.ErrState && time.Now().Before(giveUp):
+				// The library has only begun to read this partition.
+			default:
+				return c.classify(fmt.Sprintf("seeking %s-%d to %d", *r.Topic, r.Partition, r.Offset), ke)
+			}
+		}
+		if len(live) > 0 {
+			time.Sleep(5 * time.Millisecond) //nolint:forbidigo // the library tells no condition to wait for
+		}
+	}
+	return nil
+}
+
+// Pause holds reading from parts; Resume goes on where it stopped. Records that Poll has handed out are not taken back.
+// Partitions that are not assigned are left out; an assignment begins unpaused.
+func (c *Consumer) Pause(parts []TopicPartition) error { return c.hold(parts, true) }
+
+// Resume undoes Pause.
+func (c *Consumer) Resume(parts []TopicPartition) error { return c.hold(parts, false) }
+
+func (c *Consumer) hold(parts []TopicPartition, pause bool) error {
+	var live []kafka.TopicPartition
+	for _, tp := range parts {
+		p := c.parts[tp]
+		if p == nil || p.paused == pause {
+			continue
+		}
+		p.paused = pause
+		if p.live {
+			live = append(live, kafka.TopicPartition{Topic: &p.tp.Topic, Partition: tp.Partition})
+		}
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	if pause {
+		return c.classify("pausing partitions", c.k.Pause(live))
+	}
+	return c.classify("resuming partitions", c.k.Resume(live))
+}
+
+// Close gives the client back; a static member stays in its group until its session times out or a successor takes its
+// place, a dynamic one leaves. The Handler is not called. When the library does not let go until ctx ends, Close returns
+// an error and the rest happens in the background. Safe to call twice.
+func (c *Consumer) Close(ctx context.Context) error {
+	if !c.shutdown {
+		c.shutdown = true
+		go func() {
+			defer close(c.closed)
+			c.calls.Wait()  // the library must not be freed under them
+			_ = c.k.Close() // a fenced member's close says so once more
+			c.closeLogs()
+		}()
+	}
+	select {
+	case <-c.closed:
+		return nil
+	case <-ctx.Done():
+		return connecterr.Wrap(connecterr.Retriable, context.Cause(ctx), "closing the consumer of group %s at %s", c.group, c.bootstrap)
+	}
+}
+
+// Leave is Close for a member that will not come back: also a static one leaves its group, and the others get its
+// partitions at once.
+func (c *Consumer) Leave(ctx context.Context) error {
+	if c.shutdown {
+		return c.Close(ctx)
+	}
+	c.handler, c.following, c.polling = nil, nil, ctx
+	if err := c.k.Unsubscribe(); err == nil {
+		for len(c.parts) > 0 && ctx.Err() == nil {
+			c.k.Poll(int(pollSlice.Milliseconds()))
+		}
+	}
+	return c.Close(ctx)
+}
