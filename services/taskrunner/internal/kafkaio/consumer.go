@@ -37,8 +37,8 @@ type ConsumerConfig struct {
 	Logger     *slog.Logger // nil: no log
 }
 
-// Consumer reads records as a member of a group (classic protocol). It belongs to one goroutine; only Wake may be called
-// from others.
+// Consumer reads records as a member of a group (classic protocol). It belongs to one goroutine; only Wake and Close may be
+// called from others. Calls after Close fail.
 //
 // Records are handed out in order per partition. After Seek, and after partitions were revoked, no record from before is
 // handed out, also none that Poll had already taken.
@@ -60,11 +60,14 @@ type Consumer struct {
 
 	wake chan struct{}
 
-	calls       sync.WaitGroup // calls into the library on other goroutines
-	completions []func()       // guarded by client.mu
+	calls sync.WaitGroup // calls into the library: it must not be freed under them
+	// Guarded by client.mu:
+	completions []func()
+	commits     []commitCall // waiting for their turn
+	committing  bool         // a goroutine works on commits
+	shutdown    bool
 
-	shutdown bool
-	closed   chan struct{}
+	closed chan struct{}
 }
 
 // part is an assigned partition.
@@ -117,6 +120,10 @@ func (c *Consumer) Subscribe(topics []string, regex string) error {
 }
 
 func (c *Consumer) subscribe(topics []string) error {
+	if !c.enter() {
+		return c.isClosed("subscribing")
+	}
+	defer c.calls.Done()
 	err := c.k.SubscribeTopics(topics, func(_ *kafka.Consumer, ev kafka.Event) error {
 		c.rebalance(ev)
 		return nil
@@ -138,6 +145,10 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 	if cap(into) == 0 {
 		into = make([]Record, 0, 500)
 	}
+	if !c.enter() {
+		return into[:0], c.isClosed("polling")
+	}
+	defer c.calls.Done()
 	c.taken, c.turned, c.polling = into[:0], false, ctx
 	defer func() { c.taken, c.polling = nil, nil }()
 	deadline := time.Now().Add(atMost)
@@ -146,6 +157,9 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 		if len(c.taken) == 0 {
 			if c.complete() {
 				break
+			}
+			if c.isShut() {
+				return c.taken, c.isClosed("polling")
 			}
 			if err := c.follow(); err != nil {
 				c.failed = err
@@ -218,6 +232,27 @@ func (c *Consumer) fence(gone func(TopicPartition) bool) {
 	c.last = nil
 }
 
+// enter keeps the library alive until calls.Done; false when the consumer is closed.
+func (c *Consumer) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.shutdown {
+		return false
+	}
+	c.calls.Add(1)
+	return true
+}
+
+func (c *Consumer) isShut() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shutdown
+}
+
+func (c *Consumer) isClosed(doing string) error {
+	return fmt.Errorf("%s as a member of group %s: %w", doing, c.group, errClosed)
+}
+
 // Wake makes the Poll that waits, or the next one, return at once. Any goroutine may call it.
 func (c *Consumer) Wake() {
 	select {
@@ -229,6 +264,23 @@ func (c *Consumer) Wake() {
 // Trouble is what the client last complained about without giving up, a broker that can't be reached for example; nil since
 // a record came.
 func (c *Consumer) Trouble() error { return c.lastTrouble() }
+
+// Lag tells for each assigned partition how many offsets lie between what was handed out and its end, as of the last fetch.
+// Partitions of which nothing was fetched yet are left out.
+func (c *Consumer) Lag() map[TopicPartition]int64 {
+	out := make(map[TopicPartition]int64, len(c.parts))
+	if !c.enter() {
+		return out
+	}
+	defer c.calls.Done()
+	for tp, p := range c.parts {
+		_, high, err := c.k.GetWatermarkOffsets(tp.Topic, tp.Partition)
+		if err == nil && high >= 0 && p.next >= 0 && p.live {
+			out[tp] = max(0, high-p.next)
+		}
+	}
+	return out
+}
 
 // Assignment lists the partitions of this member, in order.
 func (c *Consumer) Assignment() []TopicPartition {
@@ -265,6 +317,10 @@ func (c *Consumer) Seek(offsets map[TopicPartition]int64) error {
 		}
 	}
 	c.fence(func(tp TopicPartition) bool { _, sought := offsets[tp]; return sought })
+	if !c.enter() {
+		return c.isClosed("seeking")
+	}
+	defer c.calls.Done()
 	giveUp := time.Now().Add(10 * time.Second)
 	for len(live) > 0 {
 		res, err := c.k.SeekPartitions(toKafka(live))
@@ -311,6 +367,10 @@ func (c *Consumer) hold(parts []TopicPartition, pause bool) error {
 	if len(live) == 0 {
 		return nil
 	}
+	if !c.enter() {
+		return c.isClosed("pausing or resuming")
+	}
+	defer c.calls.Done()
 	if pause {
 		return c.classify("pausing partitions", c.k.Pause(live))
 	}
@@ -321,11 +381,14 @@ func (c *Consumer) hold(parts []TopicPartition, pause bool) error {
 // place, a dynamic one leaves. The Handler is not called. When the library does not let go until ctx ends, Close returns
 // an error and the rest happens in the background. Safe to call twice.
 func (c *Consumer) Close(ctx context.Context) error {
-	if !c.shutdown {
-		c.shutdown = true
+	c.mu.Lock()
+	first := !c.shutdown
+	c.shutdown = true
+	c.mu.Unlock()
+	if first {
 		go func() {
 			defer close(c.closed)
-			c.calls.Wait()  // the library must not be freed under them
+			c.calls.Wait()
 			_ = c.k.Close() // a fenced member's close says so once more
 			c.closeLogs()
 		}()
@@ -341,14 +404,14 @@ func (c *Consumer) Close(ctx context.Context) error {
 // Leave is Close for a member that will not come back: also a static one leaves its group, and the others get its
 // partitions at once.
 func (c *Consumer) Leave(ctx context.Context) error {
-	if c.shutdown {
-		return c.Close(ctx)
-	}
-	c.handler, c.following, c.polling = nil, nil, ctx
-	if err := c.k.Unsubscribe(); err == nil {
-		for len(c.parts) > 0 && ctx.Err() == nil {
-			c.k.Poll(int(pollSlice.Milliseconds()))
+	if c.enter() {
+		c.handler, c.following, c.polling = nil, nil, ctx
+		if err := c.k.Unsubscribe(); err == nil {
+			for len(c.parts) > 0 && ctx.Err() == nil {
+				c.k.Poll(int(pollSlice.Milliseconds()))
+			}
 		}
+		c.calls.Done()
 	}
 	return c.Close(ctx)
 }

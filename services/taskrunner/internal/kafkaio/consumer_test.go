@@ -348,3 +348,25 @@ func TestWakeAndContextEndAPollThatWaits(t *testing.T) {
 	}
 	require.NoError(t, c.Close(within(t)), "KO-3: also against dead brokers a close ends")
 }
+
+func TestCloseFromAnotherGoroutineEndsThePollAndLaterCallsFail(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic := unique("closing")
+		createTopic(t, bootstrap, topic, 1)
+		c := newTestConsumer(t, bootstrap, unique("g"), "x", nil)
+		require.NoError(t, c.Subscribe([]string{topic}, ""))
+		pollUntil(t, c, func([]Record) bool { return len(c.Assignment()) == 1 })
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(within(t)) }()
+		_, err := c.Poll(within(t), patience, nil)
+		require.ErrorIs(t, err, errClosed)
+		require.NoError(t, <-closed)
+		tp := TopicPartition{Topic: topic}
+		require.ErrorIs(t, c.Commit(within(t), map[TopicPartition]int64{tp: 1}), errClosed)
+		require.ErrorIs(t, c.Seek(map[TopicPartition]int64{tp: 1}), errClosed)
+		require.ErrorIs(t, c.Pause([]TopicPartition{tp}), errClosed)
+		_, err = c.Committed(within(t), []TopicPartition{tp})
+		require.ErrorIs(t, err, errClosed)
+		require.Empty(t, c.Lag())
+	})
+}

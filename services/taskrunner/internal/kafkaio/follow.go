@@ -49,9 +49,8 @@ func (c *Consumer) follow() error {
 	if f == nil {
 		return nil
 	}
-	if !f.asking && !time.Now().Before(f.next) {
+	if !f.asking && !time.Now().Before(f.next) && c.enter() {
 		f.asking = true
-		c.calls.Add(1)
 		go func() {
 			defer c.calls.Done()
 			m, err := c.k.GetMetadata(nil, true, 5000)

@@ -37,6 +37,8 @@ var consumerDefaults = Config{
 	// librdkafka does not take both at once.
 	"partition.assignment.strategy": "range",
 	"session.timeout.ms":            "45000",
+	// 3 s by default. Members learn of a rebalance, and of having been fenced, by their next heartbeat.
+	"heartbeat.interval.ms": "1000",
 }
 
 // consumerForced: the package's promises rest on these.

@@ -3,7 +3,6 @@ package kafkaio
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // rebalance is the library's callback; it runs inside the library's Poll, and in Close.
 func (c *Consumer) rebalance(ev kafka.Event) {
 	cooperative := c.k.GetRebalanceProtocol() == "COOPERATIVE"
-	if c.shutdown { // Close's goroutine: the library only wants its partitions back
+	if c.isShut() { // Close's goroutine: the library only wants its partitions back
 		switch e := ev.(type) {
 		case kafka.AssignedPartitions, kafka.RevokedPartitions:
 			if r, ok := e.(kafka.RevokedPartitions); ok && cooperative {
@@ -172,7 +171,11 @@ func (c *Consumer) starts(ctx context.Context, list []kafka.TopicPartition) (map
 // committed asks until there is an answer or ctx ends.
 func (c *Consumer) committed(ctx context.Context, list []kafka.TopicPartition) ([]kafka.TopicPartition, error) {
 	doing := "reading the committed offsets of group " + c.group
-	for {
+	if !c.enter() {
+		return nil, c.isClosed(doing)
+	}
+	defer c.calls.Done()
+	for !c.isShut() {
 		res, err := c.k.Committed(list, int(slice.Milliseconds()))
 		if err == nil {
 			for _, r := range res {
@@ -199,6 +202,7 @@ func (c *Consumer) committed(ctx context.Context, list []kafka.TopicPartition) (
 			return nil, c.gaveUp(ctx, doing)
 		}
 	}
+	return nil, c.isClosed(doing)
 }
 
 // Committed reads the group's committed offsets; partitions without one are left out.
@@ -246,28 +250,62 @@ func (c *Consumer) CommitAsync(offsets map[TopicPartition]int64, done func(error
 	c.call(offsets, func(err error) { c.completed(func() { done(err) }) })
 }
 
-// call commits on a goroutine of its own, since the library has no way to stop waiting.
+type commitCall struct {
+	offsets []kafka.TopicPartition
+	done    func(error)
+}
+
+// call commits on a goroutine of its own, since the library has no way to stop waiting. One after the other: an older commit
+// must not overtake a newer one.
 func (c *Consumer) call(offsets map[TopicPartition]int64, done func(error)) {
-	list := toKafka(offsets)
-	c.calls.Add(1)
-	go func() {
-		defer c.calls.Done()
-		res, err := c.k.CommitOffsets(list)
-		if err == nil {
-			for _, r := range res {
-				if r.Error != nil {
-					err = r.Error
-				}
+	c.mu.Lock()
+	shut := c.shutdown
+	if !shut {
+		c.commits = append(c.commits, commitCall{offsets: toKafka(offsets), done: done})
+		if !c.committing {
+			c.committing = true
+			c.calls.Add(1)
+			go c.commitAll()
+		}
+	}
+	c.mu.Unlock()
+	if shut {
+		done(c.isClosed("committing offsets"))
+	}
+}
+
+func (c *Consumer) commitAll() {
+	defer c.calls.Done()
+	for {
+		c.mu.Lock()
+		if len(c.commits) == 0 {
+			c.committing = false
+			c.mu.Unlock()
+			return
+		}
+		next := c.commits[0]
+		c.commits = c.commits[1:]
+		c.mu.Unlock()
+		next.done(c.commitNow(next.offsets))
+	}
+}
+
+func (c *Consumer) commitNow(list []kafka.TopicPartition) error {
+	res, err := c.k.CommitOffsets(list)
+	if err == nil {
+		for _, r := range res {
+			if r.Error != nil {
+				err = r.Error
 			}
 		}
-		if ke, ok := errors.AsType[kafka.Error](err); ok && ke.Code() == kafka.ErrNoOffset {
-			err = nil
-		}
-		if fatal := c.fatal(); err != nil && fatal != nil {
-			err = fatal
-		}
-		done(c.classify(fmt.Sprintf("committing offsets of group %s", c.group), err))
-	}()
+	}
+	if ke, ok := errors.AsType[kafka.Error](err); ok && ke.Code() == kafka.ErrNoOffset {
+		err = nil
+	}
+	if fatal := c.fatal(); err != nil && fatal != nil {
+		err = fatal
+	}
+	return c.classify("committing offsets of group "+c.group, err)
 }
 
 // fatal is the error that ended the client for good, the fence in particular; nil normally.
