@@ -1,0 +1,102 @@
+package pgstore
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+)
+
+const (
+	// A connector's config comes with its first row only.
+	sqlViews = `
+SELECT c.name, CASE WHEN j.task < 0 THEN c.config::text ELSE '' END AS config, c.config_version, c.class, c.type, c.target,
+    c.generation, c.task_set, c.deleted_at IS NOT NULL AS deleted, ` + sqlJobColumns + `
+FROM connectors c JOIN jobs j USING (uid) LEFT JOIN statuses s USING (uid, task)
+WHERE (j.task < 0 OR NOT j.gone) AND `
+	sqlViewOne  = sqlViews + `c.name = $1 AND c.deleted_at IS NULL ORDER BY j.task`
+	sqlViewAll  = sqlViews + `c.deleted_at IS NULL ORDER BY c.name COLLATE "C", j.task`
+	sqlViewLast = sqlViews + `c.uid = (
+    SELECT l.uid FROM connectors l
+    WHERE l.name = $1 AND (l.deleted_at IS NULL OR EXISTS (SELECT 1 FROM jobs k WHERE k.uid = l.uid AND NOT k.gone))
+    ORDER BY l.deleted_at DESC NULLS FIRST LIMIT 1
+) ORDER BY j.task`
+	sqlNames = `SELECT name FROM connectors WHERE deleted_at IS NULL ORDER BY name COLLATE "C"`
+)
+
+type viewRow struct {
+	Name          string
+	Config        string
+	ConfigVersion int64
+	Class         string
+	Type          string
+	Target        string
+	Generation    int64
+	TaskSet       int64
+	Deleted       bool
+	jobRow
+}
+
+func (s *Store) views(ctx context.Context, sql string, args ...any) ([]cluster.ConnectorView, error) {
+	rows, err := collect[viewRow](ctx, s, "reading connectors", sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	var views []cluster.ConnectorView
+	for len(rows) > 0 {
+		n := 1
+		for n < len(rows) && rows[n].UID == rows[0].UID {
+			n++
+		}
+		r := rows[0]
+		c := connector{connectorRow: connectorRow{UID: r.UID, Name: r.Name, Config: r.Config, ConfigVersion: r.ConfigVersion, Class: r.Class,
+			Type: r.Type, Target: r.Target, Generation: r.Generation, TaskSet: r.TaskSet, Deleted: r.Deleted}}
+		for _, r := range rows[:n] {
+			c.Jobs = append(c.Jobs, r.jobRow)
+		}
+		v, err := c.view()
+		if err != nil {
+			return nil, err
+		}
+		views = append(views, v)
+		rows = rows[n:]
+	}
+	return views, nil
+}
+
+func (s *Store) oneView(ctx context.Context, sql, name string) (cluster.ConnectorView, error) {
+	views, err := s.views(ctx, sql, name)
+	if err != nil {
+		return cluster.ConnectorView{}, err
+	}
+	if len(views) == 0 {
+		return cluster.ConnectorView{}, unknown(name)
+	}
+	return views[0], nil
+}
+
+// Connector implements the store.
+func (s *Store) Connector(ctx context.Context, name string) (cluster.ConnectorView, error) {
+	return s.oneView(ctx, sqlViewOne, name)
+}
+
+// LastConnector implements the store.
+func (s *Store) LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error) {
+	return s.oneView(ctx, sqlViewLast, name)
+}
+
+// ConnectorViews implements the store.
+func (s *Store) ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error) {
+	return s.views(ctx, sqlViewAll)
+}
+
+// ConnectorNames implements the store.
+func (s *Store) ConnectorNames(ctx context.Context) ([]string, error) {
+	rows, err := s.pool.Query(ctx, sqlNames)
+	if err != nil {
+		return nil, classify(err, "listing connectors")
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return names, classify(err, "listing connectors")
+}
