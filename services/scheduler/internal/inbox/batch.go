@@ -2,12 +2,16 @@ package inbox
 
 import (
 	"context"
+	"time"
 
 	"github.com/millrace/millrace/controlplane/wire"
 )
 
 // maxBatch bounds how many reports share a transaction, so that one is never held open for long.
 const maxBatch = 64
+
+// finishTime bounds the wait for a transaction that was begun before we were told to stop.
+const finishTime = 3 * time.Second
 
 // waiting is a report on its way into a batch.
 type waiting struct {
@@ -18,6 +22,9 @@ type waiting struct {
 // Submit stores a report together with others that arrive at the same time. The first one is written at once; what
 // comes while it is being written shares the next transaction, so batching never adds a delay. The results are Store's.
 func (b *Inbox) Submit(ctx context.Context, r wire.Report) error {
+	if b.cfg.Inline {
+		return b.Store(ctx, []wire.Report{r})[0]
+	}
 	w := &waiting{report: r, done: make(chan error, 1)}
 	select {
 	case b.reports <- w:
@@ -28,6 +35,14 @@ func (b *Inbox) Submit(ctx context.Context, r wire.Report) error {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
+	}
+	// It is being written: its result is worth waiting for, so that a drain acknowledges what it stored.
+	late := time.NewTimer(finishTime)
+	defer late.Stop()
+	select {
+	case err := <-w.done:
+		return err
+	case <-late.C:
 		return context.Cause(ctx)
 	}
 }

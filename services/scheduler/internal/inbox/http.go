@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
 
-	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 )
 
@@ -21,7 +19,7 @@ const MessagePath = "/internal/v1/message"
 const maxBody = 16 << 20
 
 // Handler is the internal HTTP door: POST MessagePath takes an envelope and answers with one, exactly as the bus endpoint
-// does, and takes reports as well. The bearer token must match; with an empty token only loopback peers are let in.
+// does. The bearer token must match; with an empty token only loopback peers are let in.
 // Everything else is a bare 404, which tells a stranger nothing.
 func (b *Inbox) Handler(token string) http.Handler {
 	mux := http.NewServeMux()
@@ -48,28 +46,17 @@ func (b *Inbox) Handler(token string) http.Handler {
 	})
 }
 
-// AnswerHTTP is Answer for a peer that has no bus: reports are answered too, with an Ack once they are stored.
+// AnswerHTTP is Answer with its error encoded, as the bus endpoint does it.
 func (b *Inbox) AnswerHTTP(ctx context.Context, msg []byte) []byte {
-	e, err := wire.Open(msg)
-	if err != nil {
-		return wire.EncodeError("", invalid(err))
+	reply, err := b.Answer(ctx, msg)
+	if err == nil {
+		return reply
 	}
-	var reply []byte
-	if e.Kind == wire.KindReport {
-		if err = b.HandleReport(ctx, msg); err == nil {
-			reply, err = wire.Encode(wire.KindAck, e.ID, wire.Ack{})
-		} else if _, poison := errors.AsType[*wire.PoisonError](err); poison {
-			err = invalid(err)
-		} else if cluster.CodeOf(err) == cluster.Internal {
-			err = cluster.Wrapf(cluster.Unavailable, err, "report not stored")
-		}
-	} else {
-		reply, err = b.Answer(ctx, msg)
+	id := ""
+	if e, openErr := wire.Open(msg); openErr == nil {
+		id = e.ID
 	}
-	if err != nil {
-		return wire.EncodeError(e.ID, err)
-	}
-	return reply
+	return wire.EncodeError(id, err)
 }
 
 func allowed(r *http.Request, token string) bool {

@@ -45,6 +45,8 @@ type Config struct {
 	Wake    func() // tells the leader to look
 	Logger  *slog.Logger
 	Metrics *Metrics // nil = none
+	// Inline stores reports in the caller's goroutine, one by one, without Run. For simulations.
+	Inline bool
 }
 
 // Inbox is safe for concurrent use.
@@ -79,6 +81,14 @@ func (b *Inbox) Answer(ctx context.Context, msg []byte) ([]byte, error) {
 		return answer(ctx, e, wire.KindAck, func(ctx context.Context, d wire.Define) (wire.Ack, error) {
 			return wire.Ack{}, b.cfg.Store.DefinePlugins(ctx, d.Plugins)
 		})
+	case wire.KindReport: // for a runner that wants to know that it was stored
+		if err := b.HandleReport(ctx, msg); err != nil {
+			if _, poison := errors.AsType[*wire.PoisonError](err); poison {
+				return nil, invalid(err)
+			}
+			return nil, err
+		}
+		return wire.Encode(wire.KindAck, e.ID, wire.Ack{})
 	case wire.KindPing:
 		return wire.Encode(wire.KindAck, e.ID, wire.Ack{})
 	default:

@@ -199,11 +199,16 @@ func (l *Loop) Look(ctx context.Context, term cluster.Term) (time.Duration, erro
 	if err := l.Finish(ctx, term, r); err != nil {
 		return 0, err
 	}
+	return l.Next(r), nil
+}
+
+// Next tells how soon to look again after a round.
+func (l *Loop) Next(r Round) time.Duration {
 	next := r.Decisions.WakeAt
 	if l.prober.silent() && (next == 0 || next > suspectPoll) {
 		next = suspectPoll // so that a killed runner is replaced as soon as the rules allow
 	}
-	return next, nil
+	return next
 }
 
 const (
