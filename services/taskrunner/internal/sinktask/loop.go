@@ -1,0 +1,394 @@
+package sinktask
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/sdk/sink"
+	"github.com/millrace/millrace/services/taskrunner/internal/job"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+)
+
+// task is one run of a sink task. Everything in it belongs to Run's goroutine, except for what watch touches.
+type task struct {
+	*Deps
+	spec   cluster.JobSpec
+	plugin *plugin.Plugin
+
+	config map[string]string // of the task, resolved
+	log    *slog.Logger
+	count  *counters
+	report job.Reporter
+	do     context.Context
+
+	sink       sink.Task
+	endContext context.CancelFunc // of the context Start was given
+	pipe       Pipeline
+	errant     ErrantPipeline // nil when the pipeline sets nothing aside
+	consumer   Consumer
+
+	pos     *positions
+	raw     []kafkaio.Record
+	batch   []record.Sink // to be put; kept while the plugin refuses it
+	refused int           // how often in a row
+	retryAt time.Time     // when it is offered again
+	target  cluster.TargetState
+	targets chan cluster.TargetState
+
+	pluginPaused map[record.TopicPartition]bool
+	rewinds      sink.Offsets
+	timeout      time.Duration // set by the plugin, used once; none = not set
+	requested    bool          // a commit, by the plugin or by a pause
+
+	nextCommit time.Time
+	committing bool
+	began      time.Time // of the commit that runs
+	seq        int       // of the newest commit; answers to older ones are stale
+	fenced     error     // the answer of a commit: a newer holder took over
+	nextLook   time.Time // at the lag
+}
+
+// Run implements job.Instance.
+func (t *task) Run(take, do context.Context, env job.Env) (err error) {
+	t.do, t.report, t.target = do, env.Report, env.Spec.Target
+	t.log = t.Logger.With("connector", t.spec.Name, "task", t.spec.Job.Task, "epoch", int64(t.spec.Epoch))
+	t.count = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
+	defer t.count.remove()
+	t.report.Version(t.plugin.Version)
+	if !t.awaitStarted(take, env.Target) {
+		return nil
+	}
+	if err := t.prepare(); err != nil {
+		t.release()
+		return err
+	}
+	defer t.release()
+	t.targets = make(chan cluster.TargetState, 1)
+	stop := t.watch(take, env.Target)
+	defer stop()
+
+	// Stop is called also when Start fails or panics, since Start may have taken hold of something.
+	defer t.stopPlugin()
+	if err := t.start(take); err != nil {
+		if take.Err() != nil {
+			return nil // it was told to give up, and did
+		}
+		return err
+	}
+	t.report.State(cluster.StateRunning)
+	t.log.Info("sink task started", "class", t.spec.Class)
+	if err := t.consumer.Subscribe(topicsOf(t.config)); err != nil {
+		return err
+	}
+	t.nextCommit = time.Now().Add(t.FlushInterval)
+	for err == nil && take.Err() == nil && do.Err() == nil {
+		err = t.turn()
+	}
+	return t.finish(err)
+}
+
+// awaitStarted waits while the task is paused from the start; false: it was told to stop instead.
+func (t *task) awaitStarted(take context.Context, targets <-chan cluster.TargetState) bool {
+	select {
+	case t.target = <-targets:
+	default:
+	}
+	for t.target != cluster.Started {
+		t.report.State(cluster.StatePaused)
+		select {
+		case t.target = <-targets:
+		case <-take.Done():
+			return false
+		}
+	}
+	return take.Err() == nil
+}
+
+// prepare resolves the configuration and makes the plugin, the pipeline and the consumer; nothing is started yet.
+func (t *task) prepare() error {
+	conn, err := t.Resolve(t.spec.Config)
+	if err != nil {
+		return err
+	}
+	own, err := t.Resolve(t.spec.TaskConfig)
+	if err != nil {
+		return err
+	}
+	t.config = make(map[string]string, len(own)+1)
+	maps.Copy(t.config, own)
+	for _, key := range []string{"topics", "topics.regex"} { // Kafka Connect hands them to every sink task
+		if v, ok := conn[key]; ok {
+			t.config[key] = v
+		}
+	}
+	size := t.BatchSize
+	if n, err := strconv.Atoi(conn["consumer.override.max.poll.records"]); err == nil && n > 0 {
+		size = n
+	}
+	client, err := t.ConsumerConfig(conn, t.spec.Job, t.spec.Name)
+	if err != nil {
+		return err
+	}
+	t.pipe, err = t.Pipeline(Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log})
+	if err != nil {
+		return err
+	}
+	t.errant, _ = t.pipe.(ErrantPipeline)
+	group := client["group.id"]
+	if group == "" {
+		group = "connect-" + t.spec.Name
+	}
+	t.consumer, err = t.NewConsumer(t.do, kafkaio.ConsumerConfig{
+		Client: client, Group: group, InstanceID: InstanceID(group, t.spec.Job), Rebalance: (*rebalance)(t), Logger: t.log,
+	})
+	if err != nil {
+		return err
+	}
+	t.sink = t.plugin.NewSinkTask()
+	t.pos = newPositions()
+	t.raw = make([]kafkaio.Record, 0, size)
+	t.pluginPaused = map[record.TopicPartition]bool{}
+	t.timeout = none
+	return nil
+}
+
+// topicsOf reads the subscription; the configuration was checked when it was accepted.
+func topicsOf(config map[string]string) (topics []string, regex string) {
+	if re := config["topics.regex"]; re != "" {
+		return nil, re
+	}
+	seen := map[string]bool{}
+	for name := range strings.SplitSeq(config["topics"], ",") {
+		if name = strings.TrimSpace(name); name != "" && !seen[name] {
+			seen[name] = true
+			topics = append(topics, name)
+		}
+	}
+	return topics, ""
+}
+
+// watch wakes the loop when something changes, and lets go of Kafka when the job is given up: a plugin that ignores its
+// context must not keep the membership (ZT-4).
+func (t *task) watch(take context.Context, targets <-chan cluster.TargetState) (stop func()) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		taken := take.Done()
+		for {
+			select {
+			case s := <-targets:
+				select { // only the newest counts
+				case <-t.targets:
+				default:
+				}
+				t.targets <- s
+			case <-taken:
+				taken = nil
+			case <-t.do.Done():
+				ctx, cancel := context.WithTimeout(context.Background(), t.ShutdownTimeout)
+				_ = t.consumer.Close(ctx) // release says what came of it
+				cancel()
+				return
+			case <-quit:
+				return
+			}
+			t.consumer.Wake()
+		}
+	}()
+	return func() { close(quit); <-done }
+}
+
+// start runs the plugin's Start. Its context ends early when the task is to stop meanwhile; after that it lives as long as
+// the task, for plugins that keep it.
+func (t *task) start(take context.Context) error {
+	ctx, cancel := context.WithCancel(t.do)
+	t.endContext = cancel
+	released := context.AfterFunc(take, cancel)
+	defer released()
+	return t.sink.Start(ctx, (*pluginContext)(t))
+}
+
+// turn is one iteration of the loop (Kafka Connect's WorkerSinkTask.iteration).
+func (t *task) turn() error {
+	select {
+	case s := <-t.targets:
+		if err := t.aim(s); err != nil {
+			return err
+		}
+	default:
+	}
+	now := time.Now()
+	if !t.committing && (t.requested || !now.Before(t.nextCommit)) {
+		t.nextCommit = now.Add(t.FlushInterval)
+		t.requested = false
+		if err := t.commitSoon(); err != nil {
+			return err
+		}
+	}
+	if t.committing && now.Sub(t.began) >= t.FlushTimeout {
+		t.log.Warn("Commit of offsets timed out", "timeout", t.FlushTimeout)
+		t.count.commitFailed()
+		t.committing = false
+	}
+	if err := t.applyRewinds(); err != nil {
+		return err
+	}
+	recs, err := t.consumer.Poll(t.do, t.patience(now), t.raw)
+	if err == nil {
+		err = t.fenced
+	}
+	if err != nil {
+		if t.do.Err() != nil {
+			return nil // Run looks at do itself
+		}
+		return err
+	}
+	t.look()
+	if err := t.convert(recs); err != nil {
+		return err
+	}
+	return t.put()
+}
+
+// patience is how long to wait for records: until the next commit is due or times out, or as the plugin asked.
+func (t *task) patience(now time.Time) time.Duration {
+	wait := max(0, t.nextCommit.Sub(now))
+	if t.committing {
+		wait = min(wait, max(0, t.began.Add(t.FlushTimeout).Sub(now)))
+	}
+	switch {
+	case t.timeout != none:
+		wait = min(wait, t.timeout)
+		t.timeout = none
+	case t.refused > 0:
+		wait = min(wait, max(0, t.retryAt.Sub(now)))
+	}
+	return wait
+}
+
+// convert adds what was polled to the batch. While a batch is refused, all partitions are paused and nothing comes.
+func (t *task) convert(recs []kafkaio.Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	for i := 0; i < len(recs); { // records come in runs of one partition
+		tp, first := recs[i].Where(), recs[i].Offset
+		last := first
+		for ; i < len(recs) && recs[i].Partition == tp.Partition && recs[i].Topic == tp.Topic; i++ {
+			last = recs[i].Offset
+		}
+		t.pos.consume(tp, first, last)
+	}
+	t.count.read(len(recs))
+	t.count.active(t.pos.active())
+	var err error
+	t.batch, err = t.pipe.Sink(t.do, recs, t.batch)
+	return err
+}
+
+// put offers the batch, also an empty one.
+func (t *task) put() error {
+	began := time.Now()
+	if t.refused > 0 && began.Before(t.retryAt) {
+		return nil
+	}
+	err := t.sink.Put(t.do, t.batch)
+	if err == nil && t.errant != nil {
+		err = t.errant.Exceeded()
+	}
+	switch {
+	case err == nil:
+		t.count.put(len(t.batch), time.Since(began))
+		t.pos.accept()
+		clear(t.batch)
+		t.batch = t.batch[:0]
+		return t.takenAgain()
+	case t.do.Err() != nil:
+		return nil
+	case connecterr.IsRetriable(err):
+		return t.refuse(err)
+	default:
+		t.log.Error("Task threw an uncaught and unrecoverable exception. Task is being killed and will not recover until manually restarted", "error", err)
+		return connecterr.Wrap(connecterr.General, err, "Exiting WorkerSinkTask due to unrecoverable exception.")
+	}
+}
+
+// aim follows a new target state.
+func (t *task) aim(s cluster.TargetState) error {
+	if s == t.target {
+		return nil
+	}
+	t.target = s
+	if err := t.applyHolds(); err != nil {
+		return err
+	}
+	if s == cluster.Started {
+		t.report.State(cluster.StateRunning)
+		return nil
+	}
+	t.requested = true // what was written is committed soon, however long the pause
+	t.report.State(cluster.StatePaused)
+	return nil
+}
+
+// look brings the lag up to date, once a second.
+func (t *task) look() {
+	now := time.Now()
+	if now.Before(t.nextLook) {
+		return
+	}
+	t.nextLook = now.Add(time.Second)
+	t.count.lag(t.consumer.Lag())
+}
+
+// finish ends a run in order: PreCommit, the plugin's Close, the last commit; Stop and the client's close follow in Run's
+// defers. It returns what Run returns.
+func (t *task) finish(err error) error {
+	switch {
+	case t.do.Err() != nil: // given up: nothing may be written any more
+		return nil
+	case errors.Is(err, job.ErrFenced):
+		t.log.Info("sink task stands down: a newer holder took over")
+		t.closePartitions(t.pos.assigned(), false)
+		return job.ErrFenced
+	}
+	// Also after a failure: what the plugin accepted before the batch that failed is kept.
+	cerr := t.closePartitions(t.pos.assigned(), true)
+	if err != nil {
+		return err
+	}
+	return cerr
+}
+
+func (t *task) stopPlugin() {
+	ctx, cancel := context.WithTimeout(context.Background(), t.ShutdownTimeout)
+	defer cancel()
+	defer t.endContext()
+	if err := t.sink.Stop(ctx); err != nil {
+		t.log.Warn("stopping the sink failed", "error", err)
+	}
+}
+
+// release gives back what prepare made. It runs also after a panic.
+func (t *task) release() {
+	if t.pipe != nil {
+		t.pipe.Close()
+	}
+	if t.consumer == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), t.ShutdownTimeout)
+	defer cancel()
+	if err := t.consumer.Close(ctx); err != nil {
+		t.log.Warn("the consumer is closed in the background", "error", err)
+	}
+}
