@@ -45,6 +45,7 @@ type ConsumerConfig struct {
 type Consumer struct {
 	*client
 	k               *kafka.Consumer
+	h               handle
 	group, instance string
 	handler         Handler
 	reset           string // auto.offset.reset
@@ -54,6 +55,7 @@ type Consumer struct {
 	last      *part // the part of the newest record: records come in runs
 	failed    error // what every Poll returns from now on
 	taken     []Record
+	stalled   time.Duration
 	turned    bool            // a rebalance happened during this Poll
 	polling   context.Context // of the Poll that runs; for handlers
 	following *follower       // of a regex subscription; nil otherwise
@@ -94,12 +96,18 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 		c.closeLogs()
 		return nil, configError("consumer", err)
 	}
+	h, err := handleOf(kc)
+	if err != nil {
+		_ = kc.Close()
+		c.closeLogs()
+		return nil, err
+	}
 	reset := cc.Client["auto.offset.reset"]
 	if reset == "" {
 		reset = consumerDefaults["auto.offset.reset"]
 	}
 	return &Consumer{
-		client: c, k: kc, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
+		client: c, k: kc, h: h, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
 		maxAge: cc.Client["metadata.max.age.ms"],
 		parts:  map[TopicPartition]*part{}, wake: make(chan struct{}, 1), closed: make(chan struct{}),
 	}, nil
@@ -151,6 +159,9 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 	defer c.calls.Done()
 	c.taken, c.turned, c.polling = into[:0], false, ctx
 	defer func() { c.taken, c.polling = nil, nil }()
+	if err := c.h.fatal(); err != nil && c.failed == nil {
+		c.failed = c.classify("consuming as a member of group "+c.group, err)
+	}
 	deadline := time.Now().Add(atMost)
 	for c.failed == nil && !c.turned && len(c.taken) < cap(c.taken) {
 		wait := time.Duration(0)
@@ -174,7 +185,7 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 			}
 			wait = min(time.Until(deadline), pollSlice)
 		}
-		ev := c.k.Poll(max(0, int(wait.Milliseconds())))
+		ev := c.pollLibrary(wait)
 		if ev == nil {
 			if len(c.taken) > 0 || time.Until(deadline) <= 0 {
 				break
@@ -184,6 +195,19 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 		c.event(ev)
 	}
 	return c.taken, c.failed
+}
+
+// pollLibrary waits, and notes when that took far too long. It looks at the clock once per wait, not once per record.
+func (c *Consumer) pollLibrary(wait time.Duration) kafka.Event {
+	if len(c.taken) > 0 {
+		return c.k.Poll(0)
+	}
+	before := time.Now()
+	ev := c.k.Poll(max(0, int(wait.Milliseconds())))
+	if !c.turned { // handlers take their own time
+		c.stalled = max(c.stalled, Elapsed(before, time.Now())-wait)
+	}
+	return ev
 }
 
 func (c *Consumer) event(ev kafka.Event) {
@@ -259,6 +283,20 @@ func (c *Consumer) Wake() {
 	case c.wake <- struct{}{}:
 	default:
 	}
+}
+
+// Stalled tells by how much a wait inside Poll has outlasted its time at most since the last call: seconds mean that the
+// process was frozen, so that a newer member may have joined unseen.
+func (c *Consumer) Stalled() time.Duration {
+	d := c.stalled
+	c.stalled = 0
+	return d
+}
+
+// Elapsed is the time from a to b by the clock that saw more of it: the monotonic one does not count a suspended machine, the
+// other one can be set.
+func Elapsed(a, b time.Time) time.Duration {
+	return max(b.Sub(a), b.Round(0).Sub(a.Round(0)))
 }
 
 // Trouble is what the client last complained about without giving up, a broker that can't be reached for example; nil since

@@ -302,18 +302,10 @@ func (c *Consumer) commitNow(list []kafka.TopicPartition) error {
 	if ke, ok := errors.AsType[kafka.Error](err); ok && ke.Code() == kafka.ErrNoOffset {
 		err = nil
 	}
-	if fatal := c.fatal(); err != nil && fatal != nil {
+	if fatal := c.h.fatal(); err != nil && fatal != nil {
 		err = fatal
 	}
 	return c.classify("committing offsets of group "+c.group, err)
-}
-
-// fatal is the error that ended the client for good, the fence in particular; nil normally.
-func (c *Consumer) fatal() error {
-	if t, ok := errors.AsType[kafka.Error](c.lastTrouble()); ok && t.IsFatal() {
-		return t
-	}
-	return nil
 }
 
 func (c *Consumer) completed(f func()) {

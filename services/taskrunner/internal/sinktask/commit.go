@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
@@ -29,7 +30,7 @@ func (t *task) commitSoon() error {
 	t.seq++
 	seq := t.seq
 	t.count.sequence(seq)
-	t.committing, t.began = true, time.Now()
+	t.committing, t.began, t.underway = true, time.Now(), offsets
 	t.consumer.CommitAsync(offsets, func(err error) {
 		if seq != t.seq {
 			t.count.commitStale()
@@ -93,6 +94,37 @@ func (t *task) durable(ctx context.Context, offered sink.Offsets) (commit sink.O
 		}
 	}
 	return commit, true, nil
+}
+
+// doubt asks Kafka whether this task still is the holder, by committing once more what is committed: a fenced member is
+// refused (Invariant 4). After a freeze at most the batch in hand is written twice (ZT-2). stop is true when the batch
+// must not be put now; without an answer it is kept like one the plugin refused.
+func (t *task) doubt() (stop bool, err error) {
+	same := t.pos.known()
+	if t.committing { // it goes first; this one must not take it back
+		for tp, o := range t.underway {
+			if _, ok := same[tp]; ok {
+				same[tp] = o
+			}
+		}
+	}
+	if len(same) == 0 {
+		t.doubting = false
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(t.do, t.FlushTimeout)
+	defer cancel()
+	switch err := t.consumer.Commit(ctx, same); {
+	case err == nil:
+		t.doubting = false
+		return false, nil
+	case t.do.Err() != nil:
+		return true, nil
+	case connecterr.IsRetriable(err):
+		return true, t.refuse(err)
+	default:
+		return true, err
+	}
 }
 
 func clone(o sink.Offsets) sink.Offsets {

@@ -53,6 +53,7 @@ type fakeConsumer struct {
 	paused   map[record.TopicPartition]bool
 	waits    []time.Duration
 	answers  []func()
+	stalled  time.Duration
 	mute     bool // Kafka does not answer asynchronous commits
 	commitFn func(map[record.TopicPartition]int64) error
 	mu       sync.Mutex
@@ -131,6 +132,12 @@ func (c *fakeConsumer) Position(parts []record.TopicPartition) map[record.TopicP
 
 func (c *fakeConsumer) Assignment() []record.TopicPartition  { return nil }
 func (c *fakeConsumer) Lag() map[record.TopicPartition]int64 { return nil }
+func (c *fakeConsumer) Stalled() time.Duration {
+	d := c.stalled
+	c.stalled = 0
+	return d
+}
+
 func (c *fakeConsumer) Close(context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -51,10 +51,13 @@ type task struct {
 
 	nextCommit time.Time
 	committing bool
-	began      time.Time // of the commit that runs
-	seq        int       // of the newest commit; answers to older ones are stale
-	fenced     error     // the answer of a commit: a newer holder took over
-	nextLook   time.Time // at the lag
+	began      time.Time    // of the commit that runs
+	underway   sink.Offsets // of the commit that runs
+	looked     time.Time    // when the last Poll returned
+	seq        int          // of the newest commit; answers to older ones are stale
+	fenced     error        // the answer of a commit: a newer holder took over
+	nextLook   time.Time    // at the lag
+	doubting   bool         // whether this task still is the holder
 }
 
 // Run implements job.Instance.
@@ -242,7 +245,11 @@ func (t *task) turn() error {
 	if err := t.applyRewinds(); err != nil {
 		return err
 	}
+	if !t.looked.IsZero() && kafkaio.Elapsed(t.looked, now) >= t.Doubt {
+		t.doubting = true // a long put, or a freeze
+	}
 	recs, err := t.consumer.Poll(t.do, t.patience(now), t.raw)
+	t.looked = time.Now()
 	if err == nil {
 		err = t.fenced
 	}
@@ -255,6 +262,14 @@ func (t *task) turn() error {
 	t.look()
 	if err := t.convert(recs); err != nil {
 		return err
+	}
+	if t.consumer.Stalled() >= t.Doubt {
+		t.doubting = true
+	}
+	if t.doubting && len(t.batch) > 0 && (t.refused == 0 || !time.Now().Before(t.retryAt)) {
+		if stop, err := t.doubt(); stop {
+			return err
+		}
 	}
 	return t.put()
 }

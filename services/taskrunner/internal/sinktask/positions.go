@@ -112,6 +112,17 @@ func (p *positions) commit(offsets sink.Offsets) {
 	}
 }
 
+// known are the committed offsets as far as they are known.
+func (p *positions) known() sink.Offsets {
+	out := make(sink.Offsets, len(p.parts))
+	for tp, m := range p.parts {
+		if m.committed != none {
+			out[tp] = m.committed
+		}
+	}
+	return out
+}
+
 // seek notes that reading goes on elsewhere because the plugin asked for it.
 func (p *positions) seek(offsets sink.Offsets) {
 	for tp, o := range offsets {

@@ -24,7 +24,11 @@ func (t *task) refuse(err error) error {
 		wait, t.timeout = t.timeout, none
 	}
 	t.retryAt = time.Now().Add(wait)
-	t.log.Error("RetriableException from SinkTask", "attempt", t.refused, "records", len(t.batch), "again_in", wait, "error", err)
+	what := "RetriableException from SinkTask"
+	if t.doubting {
+		what = "no answer from Kafka whether this task still is the holder; its batch waits"
+	}
+	t.log.Error(what, "attempt", t.refused, "records", len(t.batch), "again_in", wait, "error", err)
 	t.count.refused()
 	if t.refused == 1 {
 		return t.applyHolds()

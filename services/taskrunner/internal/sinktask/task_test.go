@@ -280,6 +280,58 @@ func TestAFencedTaskStandsDownWithoutCommit(t *testing.T) { // ZT-2
 	}
 }
 
+func TestAfterAFreezeKafkaIsAskedBeforeMoreIsWritten(t *testing.T) { // ZT-2, ZT-3
+	t.Parallel()
+	freeze := func(part int32, from int64, s string) step {
+		return func(c *fakeConsumer) ([]kafkaio.Record, error) {
+			c.stalled = 3 * time.Second
+			return recs(part, from, s), nil
+		}
+	}
+	t.Run("a fenced task writes nothing more", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, assign(two), records(0, 10, "a"), freeze(0, 11, "b"))
+		b.consumer.commitFn = func(map[record.TopicPartition]int64) error { return job.ErrFenced }
+		got, err := b.run()
+		require.ErrorIs(t, err, job.ErrFenced)
+		require.Contains(t, got, "commit map[{t 0}:10 {t 1}:20]", "what is committed anyway is committed again, to see")
+		require.NotContains(t, got, "put b")
+	})
+	t.Run("the holder goes on", func(t *testing.T) {
+		t.Parallel()
+		got, err := newBench(t, assign(two), freeze(0, 10, "a"), records(0, 11, "b")).run()
+		require.NoError(t, err)
+		require.Contains(t, got, "put b")
+		require.Equal(t, 2, commits(got), "asked once, committed once")
+	})
+	t.Run("without an answer the batch waits", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, assign(two), freeze(0, 10, "a"))
+		b.consumer.idle = nil
+		asked := 0
+		b.consumer.commitFn = func(map[record.TopicPartition]int64) error {
+			if asked++; asked < 3 {
+				return connecterr.New(connecterr.Retriable, "Kafka is away")
+			}
+			return nil
+		}
+		b.start()
+		require.Eventually(t, func() bool { return count(b.all(), "put a") == 1 }, patience, time.Millisecond)
+		b.take()
+		require.NoError(t, b.ended())
+		require.Equal(t, 4, commits(b.all()))
+	})
+	t.Run("a commit on its way is not taken back", func(t *testing.T) {
+		t.Parallel()
+		var b *bench
+		b = newBench(t, assign(two), records(0, 10, "a"), then(func() { b.plugin.ctx.RequestCommit() }), freeze(0, 11, "b"))
+		b.consumer.mute = true
+		got, err := b.run()
+		require.NoError(t, err)
+		require.Contains(t, got, "commit map[{t 0}:11 {t 1}:20]")
+	})
+}
+
 func TestAFenceMetByTheLastCommitStandsDownToo(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, assign(two), records(0, 10, "a"))
