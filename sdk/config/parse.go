@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/sdk/data"
 )
 
 // Hidden stands for a password's value wherever values are shown.
@@ -205,34 +207,7 @@ func show(v any) string {
 	case []string:
 		return "[" + strings.Join(v, ", ") + "]"
 	case float64:
-		return formatDouble(v)
+		return data.FormatFloat(v)
 	}
 	return fmt.Sprint(v)
-}
-
-// formatDouble prints as Java's Double.toString does.
-func formatDouble(f float64) string {
-	switch abs := math.Abs(f); {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	case abs != 0 && (abs < 1e-3 || abs >= 1e7):
-		mantissa, exp, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, 64), "e")
-		if !strings.Contains(mantissa, ".") {
-			mantissa += ".0"
-		}
-		n, err := strconv.Atoi(exp)
-		if err != nil {
-			panic(err) // FormatFloat's own exponent
-		}
-		return mantissa + "E" + strconv.Itoa(n)
-	}
-	s := strconv.FormatFloat(f, 'f', -1, 64)
-	if !strings.Contains(s, ".") {
-		s += ".0"
-	}
-	return s
 }

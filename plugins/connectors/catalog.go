@@ -1,0 +1,40 @@
+// Package connectors is the list of the connectors that Millrace comes with.
+package connectors
+
+import (
+	"io"
+
+	"github.com/millrace/millrace/plugins/connectors/filestream"
+	"github.com/millrace/millrace/plugins/connectors/mock"
+	"github.com/millrace/millrace/plugins/connectors/verifiable"
+	"github.com/millrace/millrace/sdk/plugin"
+)
+
+// Version is what the connectors that come with Kafka report.
+const Version = "4.3.0"
+
+// Options are what the operator decides about connectors.
+type Options struct {
+	// FileRoots are the folders whose files connectors may use. None: file connectors refuse every file.
+	FileRoots []string
+	// Stdin and Stdout are what file connectors without a file use; nil: nothing.
+	Stdin  io.Reader
+	Stdout io.Writer
+}
+
+// All lists the connectors. It is the only list: a build or a test with others is another one.
+func All(o Options) []plugin.Plugin {
+	if o.Stdin == nil {
+		o.Stdin = empty{}
+	}
+	if o.Stdout == nil {
+		o.Stdout = io.Discard
+	}
+	all := filestream.Plugins(filestream.Options{Version: Version, Roots: o.FileRoots, Stdin: o.Stdin, Stdout: o.Stdout})
+	all = append(all, mock.Plugins(Version)...)
+	return append(all, verifiable.Plugins(Version)...)
+}
+
+type empty struct{}
+
+func (empty) Read([]byte) (int, error) { return 0, io.EOF }

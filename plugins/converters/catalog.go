@@ -1,0 +1,38 @@
+// Package converters holds the converters that come with Kafka: strings, bytes, JSON, and the header converter that
+// guesses. They keep their Java class names and keys.
+//
+// Start reading at All, the only list of them.
+package converters
+
+import (
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/converter"
+	"github.com/millrace/millrace/sdk/plugin"
+)
+
+// Version is what the converters report.
+const Version = "4.3.0"
+
+// All lists the converters.
+func All() []plugin.Plugin {
+	var all []plugin.Plugin
+	add := func(class, doc string, def *config.Def, make func() converter.Converter) {
+		all = append(all,
+			plugin.Plugin{Class: class, Kind: plugin.Converter, Version: Version, Def: def, Doc: doc,
+				NewConverter: make},
+			plugin.Plugin{Class: class, Kind: plugin.HeaderConverter, Version: Version, Def: def, Doc: doc,
+				NewHeaderConverter: func() converter.HeaderConverter { return asHeader{make()} }})
+	}
+	add("org.apache.kafka.connect.storage.StringConverter", "Text as UTF-8.", stringDef, func() converter.Converter { return &stringConverter{} })
+	add("org.apache.kafka.connect.converters.ByteArrayConverter", "Bytes as they are.", typeOnlyDef, func() converter.Converter { return &bytesConverter{} })
+	add("org.apache.kafka.connect.json.JsonConverter", "JSON, with or without its schema.", jsonDef, func() converter.Converter { return &jsonConverter{} })
+	return append(all, plugin.Plugin{Class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Kind: plugin.HeaderConverter, Version: Version,
+		Def: &config.Def{}, Doc: "Header values as text, whose type is guessed when they are read.",
+		NewHeaderConverter: func() converter.HeaderConverter { return simpleHeader{} }})
+}
+
+// typeKey tells a converter what it converts; the worker sets it.
+var typeKey = config.Key{Name: "converter.type", Type: config.String, Importance: config.Low, Doc: "What it converts: key, value or header.",
+	Validators: []config.Rule{config.OneOf("key", "value", "header")}, Default: config.Default("value")}
+
+var typeOnlyDef = &config.Def{Keys: []config.Key{typeKey}}
