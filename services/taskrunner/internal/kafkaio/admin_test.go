@@ -23,7 +23,7 @@ func TestAdminMakesAndDescribesTopics(t *testing.T) {
 		_, err = a.DescribeTopic(within(t), name)
 		require.True(t, IsUnknownTopic(err), "%v", err)
 		res, err := a.CreateTopics(within(t), Topic{Name: name, Partitions: 3, Replication: 1,
-			Config: map[string]string{"cleanup.policy": "compact"}})
+			Config: map[string]string{"retention.ms": "3600000"}})
 		require.NoError(t, err)
 		require.NoError(t, res[name])
 		res, err = a.CreateTopics(within(t), Topic{Name: name, Partitions: 3, Replication: 1})
@@ -34,7 +34,7 @@ func TestAdminMakesAndDescribesTopics(t *testing.T) {
 		require.Equal(t, Topic{Name: name, Partitions: 3, Replication: 1}, got)
 		cfg, err := a.TopicConfig(within(t), name)
 		require.NoError(t, err)
-		require.Equal(t, "compact", cfg["cleanup.policy"])
+		require.Equal(t, "3600000", cfg["retention.ms"])
 		sendAll(t, newTestProducer(t, bootstrap, ""), numbered(name, 1, 0, 5))
 		end, err := a.ListEnd(within(t), []TopicPartition{{Topic: name}, {Topic: name, Partition: 1}})
 		require.NoError(t, err)

@@ -370,3 +370,28 @@ func TestCloseFromAnotherGoroutineEndsThePollAndLaterCallsFail(t *testing.T) {
 		require.Empty(t, c.Lag())
 	})
 }
+
+func TestEvictedMembersGiveTheirPartitionsToTheOthers(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic, group := unique("evict"), unique("g")
+		createTopic(t, bootstrap, topic, 4)
+		gone := newTestConsumer(t, bootstrap, group, "task-1", nil)
+		require.NoError(t, gone.Subscribe([]string{topic}, ""))
+		stays := newTestConsumer(t, bootstrap, group, "task-0", nil)
+		require.NoError(t, stays.Subscribe([]string{topic}, ""))
+		pollBoth(t, gone, stays, func() bool { return len(gone.Assignment()) == 2 && len(stays.Assignment()) == 2 })
+		require.NoError(t, gone.Close(within(t)), "its place in the group stays taken")
+
+		answer := make(chan error, 1)
+		go func() {
+			ids, err := EvictMembers(within(t), Config{"bootstrap.servers": bootstrap}, group, []string{topic}, "",
+				func(id string) bool { return id == "task-1" }, nil)
+			if err == nil && !slices.Equal(ids, []string{"task-1"}) {
+				err = fmt.Errorf("evicted %v", ids)
+			}
+			answer <- err
+		}()
+		pollUntil(t, stays, func([]Record) bool { return len(stays.Assignment()) == 4 })
+		require.NoError(t, <-answer)
+	})
+}

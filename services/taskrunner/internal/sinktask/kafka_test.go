@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -89,12 +90,15 @@ type world struct {
 	out       *outside
 	reg       *prometheus.Registry
 	metrics   *Metrics
+
+	uid         cluster.UID // of the connector, and which task of how many is started next
+	task, tasks int
 }
 
 func newWorld(t *testing.T, bootstrap string, partitions, each int) *world {
 	t.Helper()
 	w := &world{t: t, bootstrap: bootstrap, topic: unique("sink"), name: unique("c"), out: &outside{seen: map[int32][]int{}},
-		reg: prometheus.NewRegistry()}
+		reg: prometheus.NewRegistry(), uid: "uid-1", tasks: 1}
 	w.metrics = NewMetrics(w.reg)
 	cfg := kafkaio.Config{"bootstrap.servers": bootstrap}
 	a, err := kafkaio.NewAdmin(cfg, nil)
@@ -161,7 +165,7 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 		setup(p, &d)
 	}
 	spec := cluster.JobSpec{
-		Job: cluster.TaskJob("uid", 0), Name: w.name, Class: "FakeSink", Target: cluster.Started,
+		Job: cluster.TaskJob(w.uid, w.task), Name: w.name, Class: "FakeSink", Target: cluster.Started, TaskCount: w.tasks,
 		Config: cluster.ConfigOf(map[string]string{"topics": w.topic}),
 	}
 	in, err := New(d)(spec)
@@ -389,7 +393,7 @@ func (w *witness) CommitAsync(offsets map[record.TopicPartition]int64, done func
 	w.Consumer.CommitAsync(offsets, func(err error) { w.note(offsets, err); done(err) })
 }
 
-func TestTwoTasksShareTheTopicAndAStoppedOneHandsOverByItsSuccessor(t *testing.T) {
+func TestAStoppedTaskIsFollowedByItsSuccessorWithoutARebalance(t *testing.T) {
 	onBrokers(t, func(t *testing.T, bootstrap string) {
 		const partitions, each = 4, 2000
 		w := newWorld(t, bootstrap, partitions, each)
@@ -404,4 +408,47 @@ func TestTwoTasksShareTheTopicAndAStoppedOneHandsOverByItsSuccessor(t *testing.T
 		require.NoError(t, b.wait(t))
 		w.requireAll(partitions, each+100, 0)
 	})
+}
+
+func TestPartitionsOfTasksThatAreNoMoreGoToTheOthers(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		const partitions, each = 4, 500
+		w := newWorld(t, bootstrap, partitions, each)
+		soon := func(_ *fakePlugin, d *Deps) { d.SweepAfter = 50 * time.Millisecond }
+		w.tasks = 2
+		zero := w.startTask(soon)
+		w.task = 1
+		one := w.startTask(soon)
+		w.eventually("both have partitions", func() bool { return opened(zero) && opened(one) })
+		w.eventually("all records", func() bool { return w.out.count() >= partitions*each })
+		for _, r := range []*running{zero, one} {
+			r.take()
+			require.NoError(t, r.wait(t))
+		}
+
+		w.task, w.tasks = 0, 1 // tasks.max was lowered
+		w.produce(partitions, each, 100)
+		only := w.startTask(soon)
+		w.eventually("task 0 reads what was task 1's", func() bool { return w.out.count() >= partitions*(each+100) })
+		only.take()
+		require.NoError(t, only.wait(t))
+
+		w.uid = "uid-2" // deleted, and created anew under the same name
+		w.produce(partitions, each+100, 100)
+		anew := w.startTask(soon)
+		w.eventually("the new connector reads at once", func() bool { return w.out.count() >= partitions*(each+200) })
+		anew.take()
+		require.NoError(t, anew.wait(t))
+		w.requireAll(partitions, each+200, 0)
+	})
+}
+
+// opened tells that a task was given partitions.
+func opened(r *running) bool {
+	for _, e := range r.plugin.all() {
+		if strings.HasPrefix(e, "open") {
+			return true
+		}
+	}
+	return false
 }

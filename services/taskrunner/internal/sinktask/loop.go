@@ -25,6 +25,8 @@ type task struct {
 	plugin *plugin.Plugin
 
 	config map[string]string // of the task, resolved
+	client kafkaio.Config    // of the consumer
+	group  string
 	log    *slog.Logger
 	count  *counters
 	report job.Reporter
@@ -92,6 +94,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	if err := t.consumer.Subscribe(topicsOf(t.config)); err != nil {
 		return err
 	}
+	defer t.sweep(t.client, t.group)()
 	t.nextCommit = time.Now().Add(t.FlushInterval)
 	for err == nil && take.Err() == nil && do.Err() == nil {
 		err = t.turn()
@@ -137,7 +140,7 @@ func (t *task) prepare() error {
 	if n, err := strconv.Atoi(conn["consumer.override.max.poll.records"]); err == nil && n > 0 {
 		size = n
 	}
-	client, err := t.ConsumerConfig(conn, t.spec.Job, t.spec.Name)
+	t.client, err = t.ConsumerConfig(conn, t.spec.Job, t.spec.Name)
 	if err != nil {
 		return err
 	}
@@ -146,12 +149,12 @@ func (t *task) prepare() error {
 		return err
 	}
 	t.errant, _ = t.pipe.(ErrantPipeline)
-	group := client["group.id"]
-	if group == "" {
-		group = "connect-" + t.spec.Name
+	t.group = t.client["group.id"]
+	if t.group == "" {
+		t.group = "connect-" + t.spec.Name
 	}
 	t.consumer, err = t.NewConsumer(t.do, kafkaio.ConsumerConfig{
-		Client: client, Group: group, InstanceID: InstanceID(group, t.spec.Job), Rebalance: (*rebalance)(t), Logger: t.log,
+		Client: t.client, Group: t.group, InstanceID: InstanceID(t.group, t.spec.Job), Rebalance: (*rebalance)(t), Logger: t.log,
 	})
 	if err != nil {
 		return err

@@ -91,6 +91,11 @@ type Deps struct {
 	Logger  *slog.Logger // nil: no log
 	Metrics *Metrics     // nil: not counted
 
+	// Evict makes members leave that belong to no task any more; nil = kafkaio.EvictMembers. SweepAfter is when it is
+	// called after a connector's first task started; 0 = 2 s.
+	Evict      evictFunc
+	SweepAfter time.Duration
+
 	// NewConsumer makes the consumer; nil = kafkaio.NewConsumer.
 	NewConsumer func(context.Context, kafkaio.ConsumerConfig) (Consumer, error)
 }
@@ -113,6 +118,13 @@ func New(d Deps) job.Factory {
 	if d.NewConsumer == nil {
 		d.NewConsumer = func(ctx context.Context, cc kafkaio.ConsumerConfig) (Consumer, error) {
 			return kafkaio.NewConsumer(ctx, cc)
+		}
+	}
+	d.SweepAfter = orElse(d.SweepAfter, 2*time.Second)
+	if d.Evict == nil {
+		d.Evict = func(ctx context.Context, cfg kafkaio.Config, group string, topics []string, regex string,
+			stale func(string) bool) ([]string, error) {
+			return kafkaio.EvictMembers(ctx, cfg, group, topics, regex, stale, d.Logger)
 		}
 	}
 	return func(spec cluster.JobSpec) (job.Instance, error) {

@@ -522,3 +522,25 @@ func TestAPanicStillStopsThePluginAndClosesTheClient(t *testing.T) {
 	got := b.all()
 	require.Equal(t, []string{"stop", "pipeline closed", "consumer closed"}, got[len(got)-3:])
 }
+
+func TestOnlyMembersWithoutATaskAreStale(t *testing.T) {
+	t.Parallel()
+	id := cluster.TaskJob("0b-1c", 0)
+	for instance, want := range map[string]bool{
+		"connect-c-0b-1c-0": false,
+		"connect-c-0b-1c-1": false,
+		"connect-c-0b-1c-2": true,  // there are two tasks
+		"connect-c-9f-77-0": true,  // an earlier life of the name
+		"connect-d-0b-1c-5": false, // not this connector's
+		"connect-c-":        false,
+		"connect-c-x":       false,
+		"connect-c-0b-1c-x": false,
+		"somebody-elses":    false,
+	} {
+		require.Equal(t, want, stale("connect-c", id, 2, true)(instance), instance)
+	}
+	shared := stale("chosen", id, 2, false)
+	require.False(t, shared("chosen-9f-77-0"), "in a shared group another uid may be another connector")
+	require.True(t, shared("chosen-0b-1c-2"))
+	require.False(t, stale("connect-c", id, 0, true)("connect-c-0b-1c-7"), "the number of tasks is unknown")
+}

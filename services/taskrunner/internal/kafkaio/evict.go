@@ -1,0 +1,70 @@
+package kafkaio
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"time"
+)
+
+// EvictMembers makes static members of a group leave whose holders are gone for good: their partitions would otherwise stay
+// with nobody until the session timeout. Kafka lets a static member be ended only by one with its instance id, so this
+// joins in its place, which fences a holder that lives after all, and leaves. stale chooses by instance id; it returns
+// the ids that have left. topics and regex are the group's subscription.
+func EvictMembers(ctx context.Context, cfg Config, group string, topics []string, regex string,
+	stale func(instanceID string) bool, log *slog.Logger) ([]string, error) {
+	a, err := NewAdmin(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	members, err := a.Members(ctx, group)
+	if cerr := a.Close(ctx); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, err
+	}
+	var gone []string
+	for _, m := range members {
+		if m.InstanceID == "" || !stale(m.InstanceID) {
+			continue
+		}
+		if err := evict(ctx, cfg, group, m.InstanceID, topics, regex, log); err != nil {
+			return gone, err
+		}
+		gone = append(gone, m.InstanceID)
+	}
+	return gone, nil
+}
+
+func evict(ctx context.Context, cfg Config, group, instance string, topics []string, regex string, log *slog.Logger) error {
+	own := maps.Clone(cfg)
+	delete(own, "client.id") // it is the living task's
+	joined := &arrival{}
+	c, err := NewConsumer(ctx, ConsumerConfig{Client: own, Group: group, InstanceID: instance, Rebalance: joined, Logger: log})
+	if err != nil {
+		return err
+	}
+	joined.c = c
+	err = c.Subscribe(topics, regex)
+	for err == nil && !joined.yes {
+		_, err = c.Poll(ctx, time.Second, nil)
+	}
+	if lerr := c.Leave(ctx); err == nil {
+		err = lerr
+	}
+	return err
+}
+
+// arrival notes that its consumer is in the group, and keeps it from reading anything.
+type arrival struct {
+	c   *Consumer
+	yes bool
+}
+
+func (a *arrival) Assigned(parts []TopicPartition) error {
+	a.yes = true
+	return a.c.Pause(parts)
+}
+func (a *arrival) Revoked([]TopicPartition) error { return nil }
+func (a *arrival) Lost([]TopicPartition) error    { return nil }
