@@ -1,0 +1,251 @@
+// Package pipeline is what lies between Kafka's bytes and a plugin's records: converters, transformations with their
+// predicates, and what happens to a record that one of them refuses (errors.*): it is tried again, set aside, or fails the
+// task.
+//
+// Start reading at New, then Sink and Source; tolerance.go judges failures, chain.go runs transformations, dlq.go sets
+// records aside.
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/converter"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/header"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/worker"
+)
+
+// Options are what a Pipeline is made from. DeadLetters, Metrics and Logger may be nil.
+type Options struct {
+	// Find finds a plugin by the name people use.
+	Find   func(kind plugin.Kind, name string) (*plugin.Plugin, error)
+	Worker worker.Config
+	// Config is the connector's configuration with references resolved.
+	Config    map[string]string
+	Connector string
+	Task      int
+	// DeadLetters makes the writer of the dead letter queue; asked only when a topic is configured. Sinks only.
+	DeadLetters func(topic string) (DeadLetters, error)
+	Metrics     *Metrics
+	Logger      *slog.Logger
+}
+
+// Pipeline belongs to one task's goroutine.
+type Pipeline struct {
+	key, value converter.Converter
+	header     converter.HeaderConverter
+	classes    struct{ key, value, header string }
+	chain      chain
+	tol        *tolerance
+	kept       [][]kafkaio.Record // consumed records of the last batches, where a plugin may report them
+}
+
+// New makes a pipeline. Its errors are about the configuration.
+func New(o Options) (*Pipeline, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	p := &Pipeline{}
+	var err error
+	if p.key, p.classes.key, err = o.converter("key.converter", converter.ForKey, o.Worker.KeyConverter); err != nil {
+		return nil, err
+	}
+	if p.value, p.classes.value, err = o.converter("value.converter", converter.ForValue, o.Worker.ValueConverter); err != nil {
+		return nil, err
+	}
+	if p.header, p.classes.header, err = o.headerConverter(); err != nil {
+		return nil, err
+	}
+	if p.chain, err = newChain(o); err != nil {
+		return nil, err
+	}
+	p.tol, err = newTolerance(o)
+	return p, err
+}
+
+// chosen is a converter's class and its own keys: the connector's if it names a class, else the worker's.
+func (o *Options) chosen(key string, fallback worker.Plugin) worker.Plugin {
+	if class := o.Config[key]; class != "" {
+		return worker.Plugin{Class: class, Props: worker.Prefixed(o.Config, key+".")}
+	}
+	return fallback
+}
+
+func (o *Options) converter(key string, use converter.Use, fallback worker.Plugin) (converter.Converter, string, error) {
+	c := o.chosen(key, fallback)
+	p, err := o.Find(plugin.Converter, c.Class)
+	if err != nil {
+		return nil, "", err
+	}
+	conv := p.NewConverter()
+	if err := conv.Configure(withType(c.Props, use), use); err != nil {
+		return nil, "", err
+	}
+	return conv, p.Class, nil
+}
+
+func (o *Options) headerConverter() (converter.HeaderConverter, string, error) {
+	c := o.chosen("header.converter", o.Worker.HeaderConverter)
+	p, err := o.Find(plugin.HeaderConverter, c.Class)
+	if err != nil {
+		return nil, "", err
+	}
+	conv := p.NewHeaderConverter()
+	return conv, p.Class, conv.Configure(withType(c.Props, converter.ForHeader))
+}
+
+func withType(props map[string]string, use converter.Use) map[string]string {
+	out := map[string]string{"converter.type": string(use)}
+	for k, v := range props {
+		out[k] = v
+	}
+	return out
+}
+
+// Close releases converters and transformations. What was set aside must have been settled before.
+func (p *Pipeline) Close() {
+	for _, c := range []any{p.key, p.value, p.header} {
+		if closer, ok := c.(converter.Closer); ok {
+			if err := closer.Close(); err != nil {
+				p.tol.log.Warn("converter could not be closed", slog.Any("err", err))
+			}
+		}
+	}
+	p.chain.close(p.tol.log)
+	p.tol.close()
+}
+
+// Sink converts consumed records and transforms them. Records that were dropped or set aside are left out; an error fails
+// the task. out is appended to.
+func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
+	p.keep(in)
+	for i := range in {
+		raw := &in[i]
+		at := place{raw: raw}
+		var r record.Sink
+		ok, err := p.decode(ctx, &at, &r)
+		if err != nil {
+			return out, err
+		}
+		if !ok {
+			continue
+		}
+		if len(p.chain) > 0 {
+			keep, err := p.chain.sink(ctx, p.tol, &at, &r)
+			if err != nil {
+				return out, err
+			}
+			if !keep {
+				continue
+			}
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// decode converts key, value and headers; false when the record was set aside.
+func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool, error) {
+	raw := at.raw
+	if raw.Timestamp < 0 && raw.Timestamp != record.NoTimestamp {
+		return false, connecterr.New(connecterr.Data, "Invalid record timestamp %d", raw.Timestamp)
+	}
+	var key, value data.SchemaAndValue
+	ok, err := p.tol.try(ctx, stageKey, p.classes.key, at, func() (err error) { key, err = p.key.ToConnect(raw.Topic, raw.Key); return err })
+	if !ok || err != nil {
+		return ok, err
+	}
+	ok, err = p.tol.try(ctx, stageValue, p.classes.value, at, func() (err error) { value, err = p.value.ToConnect(raw.Topic, raw.Value); return err })
+	if !ok || err != nil {
+		return ok, err
+	}
+	*r = record.Sink{Topic: raw.Topic, KafkaPartition: raw.Partition, KeySchema: key.Schema, Key: key.Value, ValueSchema: value.Schema, Value: value.Value,
+		Timestamp: raw.Timestamp, TimestampType: raw.TimestampType, KafkaOffset: raw.Offset,
+		OriginalTopic: raw.Topic, OriginalPartition: raw.Partition, OriginalOffset: raw.Offset}
+	if len(raw.Headers) == 0 {
+		return true, nil
+	}
+	return p.tol.try(ctx, stageHeader, p.classes.header, at, func() error {
+		r.Headers = make(header.Headers, len(raw.Headers))
+		for i, h := range raw.Headers {
+			sv, err := p.header.ToConnectHeader(raw.Topic, h.Key, h.Value)
+			if err != nil {
+				return err
+			}
+			r.Headers[i] = header.Header{Key: h.Key, Schema: sv.Schema, Value: sv.Value}
+		}
+		return nil
+	})
+}
+
+// Source transforms records and converts them. idx[i] is the place in `in` of out[i]; records that are not in it were
+// dropped or skipped. Both slices are appended to. An error fails the task.
+func (p *Pipeline) Source(ctx context.Context, in []record.Source, out []kafkaio.Record, idx []int) ([]kafkaio.Record, []int, error) {
+	for i := range in {
+		r := &in[i]
+		at := place{source: r}
+		if len(p.chain) > 0 {
+			changed := *r
+			keep, err := p.chain.source(ctx, p.tol, &at, &changed)
+			if err != nil {
+				return out, idx, err
+			}
+			if !keep {
+				continue
+			}
+			r = &changed
+		}
+		var raw kafkaio.Record
+		ok, err := p.encode(ctx, &at, r, &raw)
+		if err != nil {
+			return out, idx, err
+		}
+		if ok {
+			out, idx = append(out, raw), append(idx, i)
+		}
+	}
+	return out, idx, nil
+}
+
+// encode converts headers, key and value, in that order; false when the record was skipped.
+func (p *Pipeline) encode(ctx context.Context, at *place, r *record.Source, raw *kafkaio.Record) (bool, error) {
+	if r.Timestamp < 0 && r.Timestamp != record.NoTimestamp {
+		return false, connecterr.New(connecterr.Data, "Invalid record timestamp %d", r.Timestamp)
+	}
+	*raw = kafkaio.Record{Topic: r.Topic, Partition: r.KafkaPartition, Timestamp: r.Timestamp}
+	if len(r.Headers) > 0 {
+		ok, err := p.tol.try(ctx, stageHeader, p.classes.header, at, func() error {
+			raw.Headers = make([]kafkaio.Header, len(r.Headers))
+			for i, h := range r.Headers {
+				b, err := p.header.FromConnectHeader(r.Topic, h.Key, h.Schema, h.Value)
+				if err != nil {
+					return err
+				}
+				raw.Headers[i] = kafkaio.Header{Key: h.Key, Value: b}
+			}
+			return nil
+		})
+		if !ok || err != nil {
+			return ok, err
+		}
+	}
+	ok, err := p.tol.try(ctx, stageKey, p.classes.key, at, func() (err error) {
+		raw.Key, err = p.key.FromConnect(r.Topic, r.KeySchema, r.Key)
+		return err
+	})
+	if !ok || err != nil {
+		return ok, err
+	}
+	return p.tol.try(ctx, stageValue, p.classes.value, at, func() (err error) {
+		raw.Value, err = p.value.FromConnect(r.Topic, r.ValueSchema, r.Value)
+		return err
+	})
+}

@@ -1,0 +1,166 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+)
+
+// The stages of a record, by their Kafka Connect names.
+const (
+	stageKey            = "KEY_CONVERTER"
+	stageValue          = "VALUE_CONVERTER"
+	stageHeader         = "HEADER_CONVERTER"
+	stageTransformation = "TRANSFORMATION"
+	stagePut            = "TASK_PUT"
+)
+
+// firstDelay is the first pause before a step is tried again; it doubles.
+const firstDelay = 300 * time.Millisecond
+
+var errorsDef = &config.Def{Keys: []config.Key{
+	{Name: "errors.retry.timeout", Type: config.Long, Default: config.Default("0")},
+	{Name: "errors.retry.delay.max.ms", Type: config.Long, Default: config.Default("60000")},
+	{Name: "errors.tolerance", Type: config.String, Default: config.Default("none"), Validators: []config.Rule{config.OneOf("none", "all")}},
+	{Name: "errors.log.enable", Type: config.Boolean, Default: config.Default("false")},
+	{Name: "errors.log.include.messages", Type: config.Boolean, Default: config.Default("false")},
+	{Name: "errors.deadletterqueue.topic.name", Type: config.String, Default: config.Default("")},
+	{Name: "errors.deadletterqueue.context.headers.enable", Type: config.Boolean, Default: config.Default("false")},
+}}
+
+// place says which record is under way: a consumed one or one from the source.
+type place struct {
+	raw    *kafkaio.Record
+	source *record.Source
+}
+
+// String is the part of a log line that names the record.
+func (p *place) String() string {
+	if p.raw != nil {
+		return fmt.Sprintf("consumed record is {topic='%s', partition=%d, offset=%d, timestamp=%d}", p.raw.Topic, p.raw.Partition, p.raw.Offset, p.raw.Timestamp)
+	}
+	return fmt.Sprintf("source record is for topic '%s'", p.source.Topic)
+}
+
+// tolerance runs the steps of a record and judges their failures.
+type tolerance struct {
+	connector string
+	task      int
+	log       *slog.Logger
+	metrics   *Metrics
+
+	retryFor, delayMax time.Duration
+	forever            bool
+	all                bool // errors.tolerance=all
+	logErrors          bool
+	logRecords         bool
+	letters            DeadLetters // nil: none
+	contextHeaders     bool
+	exceeded           error // of an errant record's report
+}
+
+func newTolerance(o Options) (*tolerance, error) {
+	v, problems := errorsDef.Parse(o.Config)
+	if len(problems) > 0 {
+		return nil, connecterr.New(connecterr.Config, "%s", problems[0].Message)
+	}
+	t := &tolerance{connector: o.Connector, task: o.Task, log: o.Logger, metrics: o.Metrics,
+		retryFor: time.Duration(v.Int("errors.retry.timeout")) * time.Millisecond, forever: v.Int("errors.retry.timeout") < 0,
+		delayMax: time.Duration(v.Int("errors.retry.delay.max.ms")) * time.Millisecond,
+		all:      v.String("errors.tolerance") == "all", logErrors: v.Bool("errors.log.enable"), logRecords: v.Bool("errors.log.include.messages"),
+		contextHeaders: v.Bool("errors.deadletterqueue.context.headers.enable")}
+	if topic := strings.TrimSpace(v.String("errors.deadletterqueue.topic.name")); topic != "" && o.DeadLetters != nil {
+		letters, err := o.DeadLetters(topic)
+		if err != nil {
+			return nil, connecterr.Wrap(connecterr.General, err, "Could not initialize dead letter queue with topic=%s", topic)
+		}
+		t.letters = letters
+	}
+	return t, nil
+}
+
+func (t *tolerance) close() {
+	if t.letters != nil {
+		t.letters.Close()
+	}
+}
+
+// try runs a step. ok=false without an error: the record has failed and is skipped. An error fails the task. Kafka Connect
+// skips a record whose repetitions ran out even when nothing is tolerated, and so loses it; here that fails the task.
+func (t *tolerance) try(ctx context.Context, stage, class string, at *place, step func() error) (ok bool, err error) {
+	if err = step(); err == nil {
+		return true, nil
+	}
+	if connecterr.IsRetriable(err) {
+		if err = t.repeat(ctx, err, step); err == nil {
+			return true, nil
+		}
+		if ctx.Err() != nil {
+			return false, ctx.Err()
+		}
+	}
+	t.metrics.failures.Inc()
+	return false, t.failed(ctx, stage, class, at, err)
+}
+
+// repeat tries a step again until it works, fails for good, or its time is over.
+func (t *tolerance) repeat(ctx context.Context, err error, step func() error) error {
+	deadline := time.Now().Add(t.retryFor)
+	for attempt := 0; connecterr.IsRetriable(err); attempt++ {
+		t.metrics.failures.Inc()
+		left := time.Until(deadline)
+		if !t.forever && left <= 0 {
+			return err
+		}
+		delay := firstDelay << min(attempt, 20)
+		if delay > t.delayMax {
+			delay = rand.N(max(t.delayMax, 1))
+		}
+		if !t.forever {
+			delay = min(delay, left)
+		}
+		timer := time.NewTimer(delay)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+		t.metrics.retries.Inc()
+		if err = step(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// failed reports a record that has failed for good, and says whether the task has, too.
+func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, cause error) error {
+	t.metrics.errors.Inc()
+	t.metrics.last.SetToCurrentTime()
+	if t.logErrors {
+		where := ""
+		if t.logRecords {
+			where = ", where " + at.String()
+		}
+		t.log.ErrorContext(ctx, fmt.Sprintf("Error encountered in task %s-%d. Executing stage '%s' with class '%s'%s.", t.connector, t.task, stage, class, where), slog.Any("err", cause))
+		t.metrics.logged.Inc()
+	}
+	if t.letters != nil && at.raw != nil {
+		t.metrics.letters.Inc()
+		t.letters.Send(t.letter(stage, class, at.raw, cause))
+	}
+	if !t.all {
+		return connecterr.Wrap(connecterr.General, cause, "Tolerance exceeded in error handler")
+	}
+	t.metrics.skipped.Inc()
+	return nil
+}
