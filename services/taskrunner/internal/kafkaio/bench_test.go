@@ -54,14 +54,18 @@ func fill(b *testing.B, p *Producer, batch []Record) {
 }
 
 func BenchmarkConsume(b *testing.B) {
-	for name, size := range map[string]int{"100B": 100, "1KB": 1000} {
-		b.Run(name, func(b *testing.B) {
-			bootstrap, topic := benchTopic(b, size)
+	for _, tc := range []struct {
+		name     string
+		size     int
+		oneByOne bool
+	}{{"batches/100B", 100, false}, {"one-by-one/100B", 100, true}, {"batches/1KB", 1000, false}, {"one-by-one/1KB", 1000, true}} {
+		b.Run(tc.name, func(b *testing.B) {
+			bootstrap, topic := benchTopic(b, tc.size)
 			buf := make([]Record, 0, 2000)
 			read := 0
 			for b.Loop() {
 				c, err := NewConsumer(b.Context(), ConsumerConfig{
-					Client: Config{"bootstrap.servers": bootstrap}, Group: unique("bench"),
+					Client: Config{"bootstrap.servers": bootstrap}, Group: unique("bench"), OneByOne: tc.oneByOne,
 				})
 				require.NoError(b, err)
 				require.NoError(b, c.Subscribe([]string{topic}, ""))

@@ -14,17 +14,30 @@ import (
 // readAllBatch is how many records ReadAll hands over at once.
 const readAllBatch = 1000
 
-// ReadAll reads a topic from its beginning to where it ended when ReadAll was called, and hands over the committed records
-// in batches, in order per partition; h must not keep the slice. Records of a transaction that is open at the call are
-// waited for until it ends: a transaction that committed after it stands behind it in the log and must not be missed.
-//
-// IsUnknownTopic holds for the error of a topic that is not there. An error of h ends the read and is returned as it is.
+// ReadAll reads a topic from its beginning to where it ended when ReadAll was called: a Tail that is read once.
 func ReadAll(ctx context.Context, cfg Config, topic string, h func([]Record) error) error {
-	doing := "reading topic " + topic
+	t, err := NewTail(cfg, topic)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	return t.Sync(ctx, h)
+}
+
+// Tail reads a topic in parts: each Sync goes on where the last one ended. Between them it reads nothing. It belongs to one
+// goroutine at a time.
+type Tail struct {
+	*client
+	kc    *kafka.Consumer
+	topic string
+	next  map[int32]int64 // by partition: where the next Sync begins
+}
+
+// NewTail makes a tail that begins at the topic's beginning. It does not wait for a broker. Close it.
+func NewTail(cfg Config, topic string) (*Tail, error) {
 	c := newClient(cfg, nil)
-	defer c.closeLogs()
 	kc, err := kafka.NewConsumer(build(c, cfg, kafka.ConfigMap{}, Config{
-		"group.id":             "millrace-read-all", // the library asks for one; nothing is joined or committed
+		"group.id":             "millrace-tail", // the library asks for one; nothing is joined or committed
 		"enable.auto.commit":   "false",
 		"enable.partition.eof": "true",
 		"isolation.level":      "read_committed",
@@ -33,23 +46,68 @@ func ReadAll(ctx context.Context, cfg Config, topic string, h func([]Record) err
 		"allow.auto.create.topics": "false",
 	}, sharedDefaults, consumerDefaults))
 	if err != nil {
-		return configError("consumer", err)
+		c.closeLogs()
+		return nil, configError("consumer", err)
 	}
-	defer kc.Close() //nolint:errcheck // nothing was joined: there is nothing to lose
-	ends, err := endsOf(ctx, c, kc, topic)
+	return &Tail{client: c, kc: kc, topic: topic, next: map[int32]int64{}}, nil
+}
+
+// Close gives the client back.
+func (t *Tail) Close() {
+	_ = t.kc.Close() // nothing was joined: there is nothing to lose
+	t.closeLogs()
+}
+
+// Sync reads on to where the topic ends as of the call, and hands over the committed records in batches, in order per
+// partition; h must not keep the slice. Records of a transaction that is open at the call are waited for until it ends: a
+// transaction that committed after it stands behind it in the log and must not be missed. After an error, also one of h,
+// the next Sync begins where this one did.
+//
+// IsUnknownTopic holds for the error of a topic that is not there.
+func (t *Tail) Sync(ctx context.Context, h func([]Record) error) error {
+	ends, err := endsOf(ctx, t.client, t.kc, t.topic)
 	if err != nil {
 		return err
 	}
 	assign := make([]kafka.TopicPartition, 0, len(ends))
-	for p := range ends {
-		assign = append(assign, kafka.TopicPartition{Topic: &topic, Partition: p, Offset: kafka.OffsetBeginning})
+	for p, end := range ends {
+		from := t.next[p]
+		if from > end {
+			from = 0 // the topic was made anew
+		}
+		if from == 0 {
+			from = int64(kafka.OffsetBeginning)
+		}
+		if from < end {
+			assign = append(assign, kafka.TopicPartition{Topic: &t.topic, Partition: p, Offset: kafka.Offset(from)})
+		}
+	}
+	waiting := map[int32]int64{}
+	for _, a := range assign {
+		waiting[a.Partition] = ends[a.Partition]
 	}
 	if len(assign) == 0 {
 		return nil
 	}
-	if err := kc.Assign(assign); err != nil {
-		return c.classify(doing, err)
+	if err := t.kc.Assign(assign); err != nil {
+		return t.classify(t.doing(), err)
 	}
+	err = t.read(ctx, waiting, h)
+	if uerr := t.kc.Unassign(); err == nil && uerr != nil {
+		err = t.classify(t.doing(), uerr)
+	}
+	if err == nil {
+		for _, a := range assign {
+			t.next[a.Partition] = ends[a.Partition]
+		}
+	}
+	return err
+}
+
+func (t *Tail) doing() string { return "reading topic " + t.topic }
+
+// read hands over what comes until every partition has reached its end.
+func (t *Tail) read(ctx context.Context, ends map[int32]int64, h func([]Record) error) error {
 	batch := make([]Record, 0, readAllBatch)
 	hand := func() error {
 		if len(batch) == 0 {
@@ -67,12 +125,12 @@ func ReadAll(ctx context.Context, cfg Config, topic string, h func([]Record) err
 	}
 	for len(ends) > 0 {
 		if ctx.Err() != nil {
-			return c.gaveUp(ctx, doing)
+			return t.gaveUp(ctx, t.doing())
 		}
-		switch e := kc.Poll(100).(type) {
+		switch e := t.kc.Poll(100).(type) {
 		case *kafka.Message:
 			if e.TopicPartition.Error != nil {
-				return c.classify(doing, e.TopicPartition.Error)
+				return t.classify(t.doing(), e.TopicPartition.Error)
 			}
 			r := toRecord(e)
 			if end, ok := ends[r.Partition]; !ok || r.Offset >= end {
@@ -89,7 +147,7 @@ func ReadAll(ctx context.Context, cfg Config, topic string, h func([]Record) err
 		case kafka.PartitionEOF:
 			reached(e.Partition, int64(e.Offset))
 		case kafka.Error:
-			if err := c.complain(doing, e); err != nil {
+			if err := t.complain(t.doing(), e); err != nil {
 				return err
 			}
 		}

@@ -28,6 +28,11 @@ func (c *Consumer) rebalance(ev kafka.Event) {
 	switch e := ev.(type) {
 	case kafka.AssignedPartitions:
 		list := c.assigned(e.Partitions)
+		if c.batches != nil {
+			for _, k := range list {
+				c.batches.attach(fromKafka(k))
+			}
+		}
 		if cooperative {
 			err = c.k.IncrementalAssign(list)
 		} else {
@@ -44,6 +49,11 @@ func (c *Consumer) rebalance(ev kafka.Event) {
 	}
 	if err != nil {
 		c.fail(c.classify("taking over an assignment", err))
+	}
+	if e, ok := ev.(kafka.RevokedPartitions); ok && c.batches != nil {
+		for _, k := range e.Partitions {
+			c.batches.detach(fromKafka(k))
+		}
 	}
 }
 
