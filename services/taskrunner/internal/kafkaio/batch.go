@@ -213,6 +213,7 @@ func (r *reader) read(c *Consumer, wait time.Duration, n int) {
 	if got <= 0 {
 		return
 	}
+	c.bytes += int(size)
 	arena := make([]byte, int(size)+1) // never empty: it needs an address, and empty values need one too
 	C.mr_copy(r.msgs, &r.recs[0], C.size_t(got), (*C.char)(unsafe.Pointer(&arena[0])))
 	cut := func(n C.int32_t) []byte {

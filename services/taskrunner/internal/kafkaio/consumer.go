@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ type ConsumerConfig struct {
 	// OneByOne takes records out of the library one at a time, by its public interface: three to four times slower, and
 	// the yardstick for the other way.
 	OneByOne bool
+	// MaxBytes ends a batch early: about so many bytes of keys and values are handed out at once; 0 = 16 MiB. With
+	// queued.max.messages.kbytes (16 MiB) it bounds what a consumer holds in memory.
+	MaxBytes int
 	Logger   *slog.Logger // nil: no log
 }
 
@@ -58,7 +62,9 @@ type Consumer struct {
 	parts     map[TopicPartition]*part
 	last      *part // the part of the newest record: records come in runs
 	failed    error // what every Poll returns from now on
+	maxBytes  int
 	taken     []Record
+	bytes     int // in taken
 	stalled   time.Duration
 	turned    bool            // a rebalance happened during this Poll
 	polling   context.Context // of the Poll that runs; for handlers
@@ -116,8 +122,8 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 	}
 	return &Consumer{
 		client: c, k: kc, h: h, batches: batches, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
-		maxAge: cc.Client["metadata.max.age.ms"],
-		parts:  map[TopicPartition]*part{}, wake: make(chan struct{}, 1), closed: make(chan struct{}),
+		maxAge: cc.Client["metadata.max.age.ms"], maxBytes: cmp.Or(cc.MaxBytes, 16<<20),
+		parts: map[TopicPartition]*part{}, wake: make(chan struct{}, 1), closed: make(chan struct{}),
 	}, nil
 }
 
@@ -165,13 +171,13 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 		return into[:0], c.isClosed("polling")
 	}
 	defer c.calls.Done()
-	c.taken, c.turned, c.polling = into[:0], false, ctx
+	c.taken, c.bytes, c.turned, c.polling = into[:0], 0, false, ctx
 	defer func() { c.taken, c.polling = nil, nil }()
 	if err := c.h.fatal(); err != nil && c.failed == nil {
 		c.failed = c.classify("consuming as a member of group "+c.group, err)
 	}
 	deadline := time.Now().Add(atMost)
-	for c.failed == nil && !c.turned && len(c.taken) < cap(c.taken) {
+	for c.failed == nil && !c.turned && len(c.taken) < cap(c.taken) && c.bytes < c.maxBytes {
 		wait := time.Duration(0)
 		if len(c.taken) == 0 {
 			if c.complete() {
@@ -266,6 +272,7 @@ func (c *Consumer) take(m *kafka.Message) {
 		c.last = p
 	}
 	p.next = r.Offset + 1
+	c.bytes += len(r.Key) + len(r.Value)
 	r.Topic = p.tp.Topic // one string for all records of a partition
 	c.taken = append(c.taken, r)
 	c.recovered()

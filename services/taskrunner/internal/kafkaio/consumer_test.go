@@ -395,3 +395,33 @@ func TestEvictedMembersGiveTheirPartitionsToTheOthers(t *testing.T) {
 		require.NoError(t, <-answer)
 	})
 }
+
+func TestLargeRecordsEndABatchEarly(t *testing.T) {
+	for _, oneByOne := range []bool{false, true} {
+		t.Run(fmt.Sprintf("one by one %v", oneByOne), func(t *testing.T) {
+			onBrokers(t, func(t *testing.T, bootstrap string) {
+				topic := unique("bytes")
+				createTopic(t, bootstrap, topic, 1)
+				batch := numbered(topic, 0, 0, 60)
+				for i := range batch {
+					batch[i].Value = make([]byte, 100_000)
+				}
+				sendAll(t, newTestProducer(t, bootstrap, ""), batch)
+				c, err := NewConsumer(t.Context(), ConsumerConfig{
+					Client: Config{"bootstrap.servers": bootstrap, "queued.max.messages.kbytes": "200", "fetch.message.max.bytes": "200000"},
+					Group:  unique("g"), OneByOne: oneByOne, MaxBytes: 250_000,
+				})
+				require.NoError(t, err)
+				defer c.Close(within(t))
+				require.NoError(t, c.Subscribe([]string{topic}, ""))
+				buf := make([]Record, 0, 1000)
+				for n := 0; n < len(batch); {
+					recs, err := c.Poll(within(t), time.Second, buf)
+					require.NoError(t, err)
+					require.LessOrEqual(t, len(recs), 12, "a batch is the bound, and at most what the queue held beyond it")
+					n += len(recs)
+				}
+			})
+		})
+	}
+}

@@ -42,6 +42,8 @@ func NewTail(cfg Config, topic string) (*Tail, error) {
 		"enable.partition.eof": "true",
 		"isolation.level":      "read_committed",
 		"auto.offset.reset":    "earliest",
+		// A transaction's end marker is no record: only an empty answer tells that nothing stands behind it.
+		"fetch.wait.max.ms": "10",
 
 		"allow.auto.create.topics": "false",
 	}, sharedDefaults, consumerDefaults))
