@@ -1,0 +1,138 @@
+package offsets
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/millrace/millrace/embedded/kafkaembed"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+)
+
+func TestRecords_are_in_Kafka_Connects_format(t *testing.T) {
+	t.Parallel()
+	rs, err := Records("t", "local-file-source", []Entry{
+		{Partition: data.MapOf("filename", "test.txt"), Offset: data.MapOf("position", int64(22))},
+		{Partition: data.MapOf("filename", nil), Offset: data.MapOf("position", nil, "f", 1.0, "b", true, "s", "a<\"b")},
+		{Partition: nil},
+	})
+	require.NoError(t, err)
+	require.Equal(t, `["local-file-source",{"filename":"test.txt"}]`, string(rs[0].Key))
+	require.Equal(t, `{"position":22}`, string(rs[0].Value))
+	require.Equal(t, `{"position":null,"f":1.0,"b":true,"s":"a<\"b"}`, string(rs[1].Value))
+	require.Equal(t, `["local-file-source",null]`, string(rs[2].Key))
+	require.Nil(t, rs[2].Value)
+}
+
+func TestRecords_refuse_what_an_offset_may_not_hold(t *testing.T) {
+	t.Parallel()
+	for want, m := range map[string]*data.Map{
+		"Offsets may only contain primitive types as values, but field k contains MAP":   data.MapOf("k", data.NewMap(0)),
+		"Offsets may only contain primitive types as values, but field k contains ARRAY": data.MapOf("k", []any{}),
+		"Offsets may only use String keys":                                               data.MapOf(int64(1), "x"),
+		"Offsets may only contain numbers that JSON has, but field k contains NaN":       data.MapOf("k", math.NaN()),
+	} {
+		_, err := Records("t", "c", []Entry{{Partition: m}})
+		require.EqualError(t, err, want)
+		_, err = Records("t", "c", []Entry{{Offset: m}})
+		require.EqualError(t, err, want)
+	}
+}
+
+func TestIdentity_ignores_order_and_width_and_nothing_else(t *testing.T) {
+	t.Parallel()
+	same := func(a, b *data.Map) bool {
+		x, err := identity(a)
+		require.NoError(t, err)
+		y, err := identity(b)
+		require.NoError(t, err)
+		return x == y
+	}
+	require.True(t, same(data.MapOf("a", int32(1), "b", "x"), data.MapOf("b", "x", "a", int64(1))))
+	require.False(t, same(data.MapOf("a", int64(1)), data.MapOf("a", "1")))
+	require.False(t, same(data.MapOf("a", int64(1)), data.MapOf("a", 1.0)))
+	require.False(t, same(data.MapOf("a", nil), data.NewMap(0)))
+	require.False(t, same(nil, data.NewMap(0)))
+}
+
+func TestRecords_come_back_as_they_were(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(name string) *data.Map {
+			m := data.NewMap(2)
+			for range rapid.IntRange(0, 3).Draw(t, name) {
+				m.Set(rapid.String().Draw(t, "key"), rapid.OneOf(rapid.Just[any](nil), rapid.Map(rapid.String(), func(s string) any { return s }),
+					rapid.Map(rapid.Int64(), func(n int64) any { return n }), rapid.Map(rapid.Bool(), func(b bool) any { return b })).Draw(t, "value"))
+			}
+			return m
+		}
+		name, e := rapid.String().Draw(t, "name"), Entry{Partition: draw("partition"), Offset: draw("offset")}
+		rs, err := Records("t", name, []Entry{e})
+		require.NoError(t, err)
+		gotName, got, err := parse(rs[0])
+		require.NoError(t, err)
+		require.Equal(t, name, gotName)
+		again, err := Records("t", gotName, []Entry{got})
+		require.NoError(t, err)
+		require.Equal(t, rs, again)
+	})
+}
+
+func TestStore_sees_what_was_committed_before_the_question_and_nothing_else(t *testing.T) {
+	t.Parallel()
+	broker, err := kafkaembed.Start(t.Context(), kafkaembed.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, broker.Close(context.Background())) })
+	cfg := kafkaio.Config{"bootstrap.servers": broker.Bootstrap()}
+	s := NewStore(Options{Topic: "offs", Partitions: 3, Replication: 1, Consumer: cfg, Admin: cfg, Logger: slog.New(slog.DiscardHandler)})
+	defer s.Close()
+	file := data.MapOf("filename", "a")
+	offset, err := s.Reader("c").Offset(t.Context(), file)
+	require.NoError(t, err)
+	require.Nil(t, offset, "and the topic has been made")
+
+	p, err := kafkaio.NewProducer(t.Context(), kafkaio.ProducerConfig{Client: cfg, TransactionalID: "tx"})
+	require.NoError(t, err)
+	defer p.Close(context.Background()) //nolint:errcheck // a test's producer
+	require.NoError(t, p.InitTransactions(t.Context()))
+	write := func(commit bool, connector string, e Entry) {
+		rs, err := Records("offs", connector, []Entry{e})
+		require.NoError(t, err)
+		require.NoError(t, p.Begin())
+		_, err = p.Send(t.Context(), rs, func(int, record.Produced, error) {})
+		require.NoError(t, err)
+		if commit {
+			require.NoError(t, p.Commit(t.Context()))
+		} else {
+			require.NoError(t, p.Abort(t.Context()))
+		}
+	}
+	position := func(connector string) any {
+		o, err := s.Reader(connector).Offset(t.Context(), file)
+		require.NoError(t, err)
+		v, _ := o.Get("position")
+		return v
+	}
+	for i := range int64(5) {
+		write(true, "c", Entry{file, data.MapOf("position", i)})
+		write(false, "c", Entry{file, data.MapOf("position", int64(99))})
+		write(true, "other", Entry{file, data.MapOf("position", int64(77))})
+		require.Equal(t, i, position("c"))
+	}
+	require.Equal(t, int64(77), position("other"))
+	write(true, "c", Entry{file, nil})
+	require.Nil(t, position("c"))
+
+	fresh := NewStore(s.o)
+	defer fresh.Close()
+	all, err := fresh.Reader("other").Offsets(t.Context(), []record.SourcePartition{data.MapOf("x", nil), file})
+	require.NoError(t, err)
+	require.Nil(t, all[0])
+	require.NotNil(t, all[1])
+}

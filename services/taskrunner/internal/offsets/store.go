@@ -1,0 +1,158 @@
+// Package offsets keeps the positions of source tasks in a Kafka topic, in Kafka Connect's format, so that a cluster can be
+// taken over with its offsets.
+//
+// The topic is the truth; a Store is a copy of it that is brought up to date whenever somebody asks. Writing is the source
+// tasks' own business: the records (format.go) go into their transactions.
+//
+// Start reading at Store.Reader.
+package offsets
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+)
+
+// Options say where offsets are.
+type Options struct {
+	Topic                   string
+	Partitions, Replication int // of the topic, should it have to be made; -1: the broker's default
+	Consumer, Admin         kafkaio.Config
+	Logger                  *slog.Logger
+}
+
+// Store is safe for concurrent use. It connects when it is first asked.
+type Store struct {
+	o Options
+
+	mu   sync.Mutex // held while the topic is read
+	tail *kafkaio.Tail
+	all  map[string]map[string]Entry // by connector, then by identity
+}
+
+// NewStore makes a store. Close it.
+func NewStore(o Options) *Store {
+	return &Store{o: o, all: map[string]map[string]Entry{}}
+}
+
+// Close gives the client back.
+func (s *Store) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tail != nil {
+		s.tail.Close()
+		s.tail = nil
+	}
+}
+
+// sync reads on to the end of the topic as it is now, and calls f before anybody else can read on.
+func (s *Store) sync(ctx context.Context, f func()) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tail == nil {
+		tail, err := kafkaio.NewTail(s.o.Consumer, s.o.Topic)
+		if err != nil {
+			return err
+		}
+		s.tail = tail
+	}
+	err := s.tail.Sync(ctx, s.take)
+	if kafkaio.IsUnknownTopic(err) {
+		if err = s.makeTopic(ctx); err == nil {
+			err = s.tail.Sync(ctx, s.take)
+		}
+	}
+	if err == nil {
+		f()
+	}
+	return err
+}
+
+// take notes what records say; one that can't be read is told of and left out.
+func (s *Store) take(batch []kafkaio.Record) error {
+	for _, r := range batch {
+		connector, e, err := parse(r)
+		var id string
+		if err == nil {
+			id, err = identity(e.Partition)
+		}
+		if err != nil {
+			s.o.Logger.Error("CRITICAL: Failed to deserialize offset data when getting offsets; the record is left out",
+				slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Any("err", err))
+			continue
+		}
+		mine := s.all[connector]
+		switch {
+		case e.Offset == nil:
+			delete(mine, id)
+		case mine == nil:
+			s.all[connector] = map[string]Entry{id: e}
+		default:
+			mine[id] = e
+		}
+	}
+	return nil
+}
+
+// makeTopic makes the offsets topic.
+func (s *Store) makeTopic(ctx context.Context) error {
+	a, err := kafkaio.NewAdmin(s.o.Admin, s.o.Logger)
+	if err != nil {
+		return err
+	}
+	made, err := a.CreateTopics(ctx, kafkaio.Topic{Name: s.o.Topic, Partitions: s.o.Partitions, Replication: s.o.Replication,
+		Config: map[string]string{"cleanup.policy": "compact"}})
+	if err == nil {
+		if err = made[s.o.Topic]; errors.Is(err, kafkaio.ErrTopicExists) {
+			err = nil
+		}
+	}
+	return errors.Join(err, a.Close(ctx))
+}
+
+// Ensure makes sure that the topic is there, so that a transaction can write to it.
+func (s *Store) Ensure(ctx context.Context) error { return s.sync(ctx, func() {}) }
+
+// Reader reads the offsets of one connector. Each call sees everything that was committed before it.
+func (s *Store) Reader(connector string) source.OffsetReader { return reader{s, connector} }
+
+type reader struct {
+	s         *Store
+	connector string
+}
+
+// Offset implements source.OffsetReader.
+func (r reader) Offset(ctx context.Context, p record.SourcePartition) (record.SourceOffset, error) {
+	all, err := r.Offsets(ctx, []record.SourcePartition{p})
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+// Offsets implements source.OffsetReader.
+func (r reader) Offsets(ctx context.Context, ps []record.SourcePartition) ([]record.SourceOffset, error) {
+	ids := make([]string, len(ps))
+	for i, p := range ps {
+		var err error
+		if ids[i], err = identity(p); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]record.SourceOffset, len(ps))
+	err := r.s.sync(ctx, func() {
+		for i, id := range ids {
+			out[i] = r.s.all[r.connector][id].Offset.Clone()
+		}
+	})
+	if err != nil && ctx.Err() == nil && connecterr.KindOf(err) == connecterr.General {
+		err = connecterr.Wrap(connecterr.General, err, "reading the offsets of %s from topic %s", r.connector, r.s.o.Topic)
+	}
+	return out, err
+}
