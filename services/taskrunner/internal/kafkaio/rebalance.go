@@ -117,6 +117,17 @@ func (c *Consumer) revoked(list []kafka.TopicPartition) {
 			parts = append(parts, tp)
 		}
 	}
+	// What this Poll has taken of them is not handed out: Position must not count it, since handlers may commit that.
+	going := make(map[TopicPartition]bool, len(parts))
+	for _, tp := range parts {
+		going[tp] = true
+	}
+	for i := len(c.taken) - 1; i >= 0; i-- {
+		if tp := c.taken[i].Where(); going[tp] {
+			c.parts[tp].next = c.taken[i].Offset
+		}
+	}
+	c.fence(func(tp TopicPartition) bool { return going[tp] })
 	if c.handler != nil && len(parts) > 0 {
 		if c.k.AssignmentLost() {
 			c.fail(c.handler.Lost(parts))
@@ -127,7 +138,7 @@ func (c *Consumer) revoked(list []kafka.TopicPartition) {
 	for _, tp := range parts {
 		delete(c.parts, tp)
 	}
-	c.fence(func(tp TopicPartition) bool { return c.parts[tp] == nil })
+	c.last = nil
 }
 
 // starts asks for the committed offsets, and where there are none for what auto.offset.reset means now: a task that knows
