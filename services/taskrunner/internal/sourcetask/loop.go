@@ -1,0 +1,372 @@
+package sourcetask
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/job"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+)
+
+// task is one run. Everything belongs to the goroutine of Run.
+type task struct {
+	*Deps
+	spec   cluster.JobSpec
+	plugin *plugin.Plugin
+
+	log      *slog.Logger
+	config   map[string]string // the task's
+	producer Producer
+	topics   Topics // nil: the broker's business
+	pipe     Pipeline
+	writer   writer
+	bounds   *boundaries // nil unless the connector draws its own
+	plug     source.Task
+	metrics  *taskMetrics
+
+	target <-chan cluster.TargetState
+	want   cluster.TargetState
+	env    job.Env
+	known  map[string]bool // topics that were seen to be there
+}
+
+// batch is what one poll returned, on its way.
+type batch struct {
+	in    []record.Source
+	out   []kafkaio.Record
+	idx   []int             // place in `in` of out[i]
+	where []record.Produced // of out[i], once acknowledged
+}
+
+// writer is one of the two ways of writing. Its errors fail the task, or are job.ErrFenced.
+type writer interface {
+	// fence takes the fence: afterwards no other holder of the task can add anything.
+	fence(ctx context.Context) error
+	// write takes a batch over. What is durable is told by task.durable.
+	write(ctx context.Context, b *batch) error
+	// tick does what is due by time.
+	tick(ctx context.Context) error
+	// settle makes everything durable that was taken over.
+	settle(ctx context.Context) error
+	// giveUp drops what is not durable, after a failure.
+	giveUp(ctx context.Context)
+}
+
+// Run implements job.Instance.
+func (t *task) Run(take, do context.Context, env job.Env) (err error) {
+	t.env, t.target, t.known = env, env.Target, map[string]bool{}
+	t.log = t.Logger.With(slog.String(obs.KeyConnector, t.spec.Name), slog.Int(obs.KeyTask, t.spec.Job.Task))
+	env.Report.Version(t.plugin.Version)
+	t.metrics = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
+	defer t.metrics.close()
+	defer func() {
+		if take.Err() != nil && !errors.Is(err, job.ErrFenced) && errors.Is(err, context.Canceled) {
+			err = nil // told to stop
+		}
+	}()
+	// As in Kafka Connect, a task of a paused connector is not started before it is resumed.
+	if err := t.await(take); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && t.writer != nil && do.Err() == nil {
+			t.writer.giveUp(do)
+		}
+		t.close(do)
+	}()
+	if err := t.setUp(take); err != nil {
+		return err
+	}
+	defer t.stopPlugin(do)
+	if err := t.plug.Start(take, taskContext{t}); err != nil {
+		return err
+	}
+	t.log.Info("source task has started", slog.Int64(obs.KeyEpoch, int64(t.spec.Epoch)))
+	env.Report.State(cluster.StateRunning)
+	if err := t.loop(take, do); err != nil {
+		return err
+	}
+	// Told to stop: what was taken over becomes durable before we let go.
+	return t.writer.settle(do)
+}
+
+// setUp makes what the task needs, in the order of a takeover: the fence first.
+func (t *task) setUp(ctx context.Context) error {
+	conn, err := t.Resolve(t.spec.Config)
+	if err != nil {
+		return err
+	}
+	if t.config, err = t.Resolve(t.spec.TaskConfig); err != nil {
+		return err
+	}
+	s := Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log}
+	if t.pipe, err = t.Pipeline(s); err != nil {
+		return err
+	}
+	if t.topics, err = t.Topics(s); err != nil {
+		return err
+	}
+	transactional := ""
+	if t.TransactionalID != nil {
+		transactional = t.TransactionalID(t.spec.Name, t.spec.Job.Task)
+	}
+	if t.producer, err = t.Producer(s, transactional); err != nil {
+		return err
+	}
+	if transactional == "" {
+		t.writer = &atLeastOnce{t: t}
+	} else if t.writer, err = newTransactions(t, conn); err != nil {
+		return err
+	}
+	if err := t.writer.fence(ctx); err != nil {
+		return err
+	}
+	if err := t.EnsureOffsets(ctx); err != nil {
+		return err
+	}
+	t.plug = t.plugin.NewSourceTask()
+	return nil
+}
+
+// loop polls and writes until take ends.
+func (t *task) loop(take, do context.Context) error {
+	w := watch(take, t.target)
+	defer func() { w.stop() }()
+	for take.Err() == nil {
+		select {
+		case t.want = <-w.changed:
+			w.stop()
+			if t.want != cluster.Started {
+				if err := t.writer.settle(do); err != nil {
+					return err
+				}
+				if err := t.await(take); err != nil {
+					return err
+				}
+			}
+			t.env.Report.State(cluster.StateRunning)
+			w = watch(take, t.target)
+		default:
+			if err := t.turn(w.poll, do); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watcher ends a poll that waits when the target changes.
+type watcher struct {
+	poll    context.Context // for polls; ends when the target changes, or with its parent
+	end     context.CancelFunc
+	changed chan cluster.TargetState // cap 1
+	done    chan struct{}
+}
+
+func watch(take context.Context, target <-chan cluster.TargetState) *watcher {
+	poll, end := context.WithCancel(take)
+	w := &watcher{poll: poll, end: end, changed: make(chan cluster.TargetState, 1), done: make(chan struct{})}
+	go func() {
+		defer close(w.done)
+		select {
+		case to := <-target:
+			w.changed <- to
+			end()
+		case <-poll.Done():
+		}
+	}()
+	return w
+}
+
+// stop ends the watching; afterwards the target is nobody's but the caller's.
+func (w *watcher) stop() {
+	w.end()
+	<-w.done
+}
+
+// await reports PAUSED and waits until the target is STARTED; at once when it is.
+func (t *task) await(take context.Context) error {
+	for {
+		if t.want == "" {
+			select {
+			case t.want = <-t.target:
+			case <-take.Done():
+				return take.Err()
+			}
+		}
+		if t.want == cluster.Started {
+			return nil
+		}
+		t.env.Report.State(cluster.StatePaused)
+		t.want = ""
+	}
+}
+
+// retryPoll is the least pause after a poll that failed for now.
+const retryPoll = 100 * time.Millisecond
+
+// turn is one poll and what follows from it.
+func (t *task) turn(poll, do context.Context) error {
+	began := time.Now()
+	in, err := t.plug.Poll(poll)
+	switch {
+	case err == nil:
+	case poll.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, poll.Err())):
+		return nil
+	case connecterr.IsRetriable(err):
+		t.log.Warn("failed to poll records from SourceTask. Will retry operation.", slog.Any(obs.KeyErr, err))
+		timer := time.NewTimer(retryPoll)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-poll.Done():
+		}
+		return t.writer.tick(do)
+	default:
+		return err
+	}
+	if len(in) == 0 {
+		return t.writer.tick(do)
+	}
+	t.metrics.polled(len(in), time.Since(began))
+	return t.bounds.cut(in, func(part []record.Source, end boundary) error {
+		if err := t.write(do, part); err != nil {
+			return err
+		}
+		return end.apply(do)
+	})
+}
+
+// write converts a part of a poll and hands it to the writer.
+func (t *task) write(ctx context.Context, in []record.Source) error {
+	if len(in) == 0 {
+		return nil
+	}
+	b := &batch{in: in}
+	var err error
+	if b.out, b.idx, err = t.pipe.Source(ctx, in, make([]kafkaio.Record, 0, len(in)), make([]int, 0, len(in))); err != nil {
+		return err
+	}
+	b.where = make([]record.Produced, len(b.out))
+	if err := t.ensureTopics(ctx, b.out); err != nil {
+		return err
+	}
+	return t.writer.write(ctx, b)
+}
+
+// ensureTopics has each topic made before its first record, where connectors make topics their own way.
+func (t *task) ensureTopics(ctx context.Context, out []kafkaio.Record) error {
+	if t.topics == nil {
+		return nil
+	}
+	last := ""
+	for i := range out {
+		topic := out[i].Topic
+		if topic == last || t.known[topic] {
+			continue
+		}
+		if err := t.topics.Ensure(ctx, topic); err != nil {
+			return err
+		}
+		t.known[topic], last = true, topic
+	}
+	return nil
+}
+
+// durable tells the plugin that batches, in order, and everything before them are durable.
+func (t *task) durable(ctx context.Context, batches []*batch) {
+	for _, b := range batches {
+		t.metrics.written(len(b.out), len(b.in))
+	}
+	if rc, ok := t.plug.(source.RecordCommitter); ok {
+		for _, b := range batches {
+			if err := rc.CommitRecords(ctx, committed(b)); err != nil {
+				t.log.Error("exception thrown while calling task.commitRecord()", slog.Any(obs.KeyErr, err))
+			}
+		}
+	}
+}
+
+// committed lists a batch's records with where each was stored; dropped ones without.
+func committed(b *batch) []source.Committed {
+	done := make([]source.Committed, len(b.in))
+	for i := range b.in {
+		done[i].Record = &b.in[i]
+	}
+	for i, at := range b.idx {
+		done[at].Produced = &b.where[i]
+	}
+	return done
+}
+
+// offsetsDurable tells the plugin that all positions so far are durable.
+func (t *task) offsetsDurable(ctx context.Context) {
+	if c, ok := t.plug.(source.Committer); ok {
+		if err := c.Commit(ctx); err != nil {
+			t.log.Error("exception thrown while calling task.commit()", slog.Any(obs.KeyErr, err))
+		}
+	}
+}
+
+// stopPlugin stops the plugin.
+func (t *task) stopPlugin(do context.Context) {
+	ctx, cancel := context.WithTimeout(do, t.ShutdownTimeout)
+	defer cancel()
+	if err := t.plug.Stop(ctx); err != nil {
+		t.log.Warn("task failed while it was stopping", slog.Any(obs.KeyErr, err))
+	}
+}
+
+// close gives back what setUp took.
+func (t *task) close(do context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(do), t.ShutdownTimeout)
+	defer cancel()
+	if t.producer != nil {
+		if err := t.producer.Close(ctx); err != nil {
+			t.log.Warn("producer left behind", slog.Any(obs.KeyErr, err))
+		}
+	}
+	if t.topics != nil {
+		if err := t.topics.Close(ctx); err != nil {
+			t.log.Warn("admin client left behind", slog.Any(obs.KeyErr, err))
+		}
+	}
+	if t.pipe != nil {
+		t.pipe.Close()
+	}
+}
+
+// taskContext is what the plugin sees of us.
+type taskContext struct{ t *task }
+
+func (c taskContext) Config() map[string]string    { return c.t.config }
+func (c taskContext) Logger() *slog.Logger         { return c.t.log }
+func (c taskContext) Offsets() source.OffsetReader { return c.t.Offsets(c.t.spec.Name) }
+func (c taskContext) Transactions() source.Transactions {
+	if c.t.bounds == nil {
+		return nil
+	}
+	return c.t.bounds
+}
+
+// milliseconds reads a key that is a number of milliseconds.
+func milliseconds(config map[string]string, key string, otherwise time.Duration) (time.Duration, error) {
+	text, ok := config[key]
+	if !ok || text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 {
+		return 0, connecterr.New(connecterr.Config, "Invalid value %s for configuration %s: it must be a number of milliseconds from 0", text, key)
+	}
+	return time.Duration(n) * time.Millisecond, nil
+}

@@ -1,0 +1,420 @@
+package sourcetask_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/embedded/kafkaembed"
+	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/connector"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/job"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
+	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
+	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
+	"github.com/millrace/millrace/services/taskrunner/internal/worker"
+)
+
+// patience is how long a test waits for something that should happen.
+const patience = 60 * time.Second
+
+var broker = sync.OnceValues(func() (*kafkaembed.Broker, error) {
+	return kafkaembed.Start(context.Background(), kafkaembed.Options{}) // lives as long as the test process
+})
+
+var names atomic.Int64
+
+// numbers is a source that numbers its records; hooks let a test interfere.
+type numbers struct {
+	w     *world
+	next  int64
+	tc    source.Context
+	ended bool
+}
+
+func (n *numbers) Start(ctx context.Context, tc source.Context) error {
+	n.tc = tc
+	o, err := tc.Offsets().Offset(ctx, part)
+	if err != nil {
+		return err
+	}
+	if v, ok := o.Get("n"); ok {
+		n.next = v.(int64) + 1
+	}
+	n.w.note("start %d", n.next)
+	return nil
+}
+
+var part = data.MapOf("p", "x")
+
+func (n *numbers) Poll(ctx context.Context) ([]record.Source, error) {
+	if n.w.onPoll != nil {
+		if rs, err, handled := n.w.onPoll(ctx, n); handled {
+			return rs, err
+		}
+	}
+	if n.next >= n.w.limit {
+		<-ctx.Done()
+		return nil, nil
+	}
+	return n.batch(min(n.w.size, n.w.limit-n.next)), nil
+}
+
+func (n *numbers) batch(size int64) []record.Source {
+	rs := make([]record.Source, size)
+	for i := range rs {
+		rs[i] = record.Source{Partition: part, Offset: data.MapOf("n", n.next), Topic: n.w.topic, KafkaPartition: 0, Timestamp: record.NoTimestamp,
+			ValueSchema: data.Int64Schema, Value: n.next}
+		n.next++
+	}
+	return rs
+}
+
+func (n *numbers) Stop(context.Context) error { n.w.note("stop"); return nil }
+
+func (n *numbers) CommitRecords(_ context.Context, done []source.Committed) error {
+	for _, d := range done {
+		if d.Produced != nil {
+			n.w.committed.Add(1)
+		} else {
+			n.w.dropped.Add(1)
+		}
+	}
+	return nil
+}
+
+// world is a connector's surroundings; runs are made in it one after another, or at once.
+type world struct {
+	*testing.T
+	bootstrap string
+	name      string
+	topic     string
+	limit     int64
+	size      int64
+	config    map[string]string
+	worker    map[string]string
+	onPoll    func(ctx context.Context, n *numbers) ([]record.Source, error, bool)
+
+	committed, dropped atomic.Int64
+	mu                 sync.Mutex
+	notes              []string
+}
+
+func newWorld(t *testing.T) *world {
+	b, err := broker()
+	require.NoError(t, err)
+	n := names.Add(1)
+	return &world{T: t, bootstrap: b.Bootstrap(), name: fmt.Sprintf("c%d", n), topic: fmt.Sprintf("t%d", n), limit: 20_000, size: 100}
+}
+
+func (w *world) note(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.notes = append(w.notes, fmt.Sprintf(format, args...))
+}
+
+func (w *world) noted() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.notes...)
+}
+
+func (w *world) factory() job.Factory {
+	registry, err := plugin.New(append(converters.All(), plugin.Plugin{Class: "x.Numbers", Kind: plugin.Source, Version: "1", TaskClass: "x.T",
+		NewConnector: func() connector.Connector { return nil }, NewSourceTask: func() source.Task { return &numbers{w: w} }})...)
+	require.NoError(w, err)
+	props := map[string]string{"bootstrap.servers": w.bootstrap, "value.converter": "StringConverter", "offset.storage.partitions": "1",
+		"offset.storage.topic": "offsets-" + w.name, "group.id": "g"}
+	for k, v := range w.worker {
+		props[k] = v
+	}
+	cfg, err := worker.FromProperties(props)
+	require.NoError(w, err)
+	client := kafkaio.Config{"bootstrap.servers": w.bootstrap}
+	store := offsets.NewStore(offsets.Options{Topic: cfg.OffsetsTopic, Partitions: 1, Replication: 1, Consumer: client, Admin: client, Logger: slog.New(slog.DiscardHandler)})
+	w.Cleanup(store.Close)
+	d := sourcetask.Deps{Plugin: registry.Find, Resolve: func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
+		Producer: func(s sourcetask.Settings, id string) (sourcetask.Producer, error) {
+			return kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, TransactionalID: id})
+		},
+		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
+			return pipeline.New(pipeline.Options{Find: registry.Find, Worker: cfg, Config: s.Config, Connector: s.Spec.Name})
+		},
+		Topics:  func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
+		Offsets: store.Reader, OffsetsTopic: cfg.OffsetsTopic, EnsureOffsets: store.Ensure, FlushInterval: cfg.FlushInterval}
+	if cfg.ExactlyOnce {
+		d.TransactionalID = cfg.TransactionalID
+	}
+	return sourcetask.New(d)
+}
+
+// report notes what a run says.
+type report struct{ w *world }
+
+func (r report) State(s cluster.State)                     { r.w.note("%s", s) }
+func (r report) Failed(err error)                          { r.w.note("FAILED %v", err) }
+func (r report) Version(string)                            {}
+func (r report) TaskConfigs(int64, []cluster.Config, bool) {}
+
+type run struct {
+	take, do context.CancelFunc
+	target   chan cluster.TargetState
+	done     chan error
+}
+
+func (w *world) start(first cluster.TargetState) *run {
+	w.Helper()
+	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: w.name, Class: "x.Numbers", Config: cluster.ConfigOf(w.config), TaskConfig: cluster.Config{}}
+	inst, err := w.factory()(spec)
+	require.NoError(w, err)
+	take, endTake := context.WithCancel(context.Background())
+	do, endDo := context.WithCancel(context.Background())
+	r := &run{take: endTake, do: endDo, target: make(chan cluster.TargetState, 1), done: make(chan error, 1)}
+	r.target <- first
+	go func() { r.done <- inst.Run(take, do, job.Env{Spec: spec, Report: report{w}, Target: r.target}) }()
+	return r
+}
+
+func (w *world) end(r *run) error {
+	w.Helper()
+	select {
+	case err := <-r.done:
+		return err
+	case <-time.After(patience):
+		w.Fatal("the run does not end")
+		return nil
+	}
+}
+
+// stored reads the topic as a read_committed consumer does.
+func (w *world) stored() (all []int64) {
+	w.Helper()
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	err := kafkaio.ReadAll(ctx, kafkaio.Config{"bootstrap.servers": w.bootstrap}, w.topic, func(rs []kafkaio.Record) error {
+		for _, r := range rs {
+			n, err := strconv.ParseInt(string(r.Value), 10, 64)
+			if err != nil {
+				return err
+			}
+			all = append(all, n)
+		}
+		return nil
+	})
+	if kafkaio.IsUnknownTopic(err) {
+		return nil
+	}
+	require.NoError(w, err)
+	return all
+}
+
+func (w *world) exactly(n int64) {
+	w.Helper()
+	all := w.stored()
+	require.Len(w, all, int(n))
+	for i, v := range all {
+		require.Equal(w, int64(i), v)
+	}
+}
+
+func (w *world) eventually(what string, cond func() bool) {
+	w.Helper()
+	require.Eventually(w, cond, patience, 10*time.Millisecond, what)
+}
+
+func TestTask_killed_again_and_again_every_record_is_there_once_and_in_order(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for kills := range 8 {
+		r := w.start(cluster.Started)
+		target := int64(kills+1) * 1500
+		w.eventually("progress", func() bool { return w.committed.Load() >= target || len(r.done) > 0 })
+		<-time.After(time.Duration(rand.IntN(20)) * time.Millisecond)
+		r.do()
+		r.take()
+		if err := w.end(r); err != nil && !errors.Is(err, context.Canceled) {
+			t.Logf("killed run ended with: %v", err)
+		}
+	}
+	r := w.start(cluster.Started)
+	w.eventually("all", func() bool { s := w.stored(); return len(s) > 0 && s[len(s)-1] == w.limit-1 })
+	r.take()
+	require.NoError(t, w.end(r))
+	w.exactly(w.limit)
+}
+
+func TestFault_ZT_1_a_successor_fences_the_former_holder_without_gap_or_duplicate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limit = 1 << 40
+	old := w.start(cluster.Started)
+	w.eventually("the old one writes", func() bool { return w.committed.Load() > 1000 })
+	young := w.start(cluster.Started)
+	require.ErrorIs(t, w.end(old), job.ErrFenced, "it stands down")
+	before := w.committed.Load()
+	w.eventually("the new one writes", func() bool { return w.committed.Load() > before+1000 })
+	young.take()
+	require.NoError(t, w.end(young))
+	w.exactly(int64(len(w.stored())))
+}
+
+func TestTask_a_graceful_stop_leaves_nothing_open(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limit, w.config = 1<<40, map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
+	var polled atomic.Int64
+	w.onPoll = func(context.Context, *numbers) ([]record.Source, error, bool) { polled.Add(1); return nil, nil, false }
+	r := w.start(cluster.Started)
+	w.eventually("polls", func() bool { return polled.Load() > 10 })
+	require.Zero(t, w.committed.Load(), "the interval is not over")
+	r.take()
+	require.NoError(t, w.end(r))
+	require.GreaterOrEqual(t, w.committed.Load(), int64(900))
+	w.exactly(w.committed.Load())
+	require.Equal(t, "stop", w.noted()[len(w.noted())-1])
+}
+
+func TestTask_a_paused_task_commits_and_polls_no_more_and_a_paused_start_does_not_start(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limit = 1 << 40
+	r := w.start(cluster.Paused)
+	w.eventually("PAUSED", func() bool { return len(w.noted()) == 1 })
+	require.Equal(t, []string{"PAUSED"}, w.noted())
+	r.target <- cluster.Started
+	w.eventually("records", func() bool { return w.committed.Load() > 500 })
+	r.target <- cluster.Paused
+	w.eventually("PAUSED again", func() bool { n := w.noted(); return n[len(n)-1] == "PAUSED" })
+	at := w.committed.Load()
+	w.exactly(at)
+	r.target <- cluster.Started
+	w.eventually("records again", func() bool { return w.committed.Load() > at })
+	r.take()
+	require.NoError(t, w.end(r))
+	require.Equal(t, []string{"PAUSED", "start 0", "RUNNING", "PAUSED", "RUNNING", "stop"}, w.noted())
+}
+
+func TestTask_a_stop_ends_a_poll_that_waits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limit = 100
+	r := w.start(cluster.Started)
+	w.eventually("all", func() bool { return w.committed.Load() == 100 })
+	r.target <- cluster.Paused
+	w.eventually("a waiting poll is interrupted by a pause", func() bool { n := w.noted(); return n[len(n)-1] == "PAUSED" })
+	r.target <- cluster.Started
+	w.eventually("RUNNING", func() bool { n := w.noted(); return n[len(n)-1] == "RUNNING" })
+	r.take()
+	require.NoError(t, w.end(r))
+}
+
+func TestTask_poll_errors(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limit = 1000
+	fails := 3
+	w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+		if n.next == 500 {
+			if fails--; fails >= 0 {
+				return nil, connecterr.New(connecterr.Retriable, "the database is restarting"), true
+			}
+		}
+		if n.next == 1000 {
+			return nil, errors.New("the table is gone"), true
+		}
+		return nil, nil, false
+	}
+	r := w.start(cluster.Started)
+	require.ErrorContains(t, w.end(r), "the table is gone")
+	require.Negative(t, fails)
+	w.exactly(1000)
+	require.Equal(t, "stop", w.noted()[len(w.noted())-1], "the plugin is stopped also after a failure")
+}
+
+func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
+	w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+		if n.next == 500 {
+			return nil, errors.New("no"), true
+		}
+		return nil, nil, false
+	}
+	require.ErrorContains(t, w.end(w.start(cluster.Started)), "no")
+	require.Empty(t, w.stored(), "and readers do not wait for a timeout")
+}
+
+func TestTask_a_connector_draws_its_own_transactions(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.limit, w.size, w.config = 60, 10, map[string]string{"transaction.boundary": "connector"}
+	w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+		switch n.next {
+		case 10:
+			rs := n.batch(10) // 10…19: up to 14 is one transaction with what came before, the rest is dropped
+			n.tc.Transactions().CommitAfter(&rs[4])
+			n.tc.Transactions().Abort()
+			return rs, nil, true
+		case 50:
+			n.tc.Transactions().Commit()
+		}
+		return nil, nil, false
+	}
+	r := w.start(cluster.Started)
+	w.eventually("the last commit", func() bool { return len(w.stored()) >= 55 })
+	r.take()
+	require.NoError(t, w.end(r))
+	var want []int64
+	for i := range int64(60) {
+		if i < 15 || i > 19 {
+			want = append(want, i)
+		}
+	}
+	require.Equal(t, want, w.stored())
+}
+
+func TestTask_at_least_once_offsets_never_run_ahead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.worker = map[string]string{"exactly.once.source.support": "disabled", "offset.flush.interval.ms": "20"}
+	for kills := range 5 {
+		r := w.start(cluster.Started)
+		target := int64(kills+1) * 2000
+		w.eventually("progress", func() bool { return w.committed.Load() >= target })
+		r.do()
+		r.take()
+		_ = w.end(r) // a killed run may say what it likes
+	}
+	r := w.start(cluster.Started)
+	w.eventually("all", func() bool { s := w.stored(); return len(s) > 0 && s[len(s)-1] == w.limit-1 })
+	r.take()
+	require.NoError(t, w.end(r))
+	seen := map[int64]int{}
+	for _, n := range w.stored() {
+		seen[n]++
+	}
+	require.Len(t, seen, int(w.limit), "nothing is lost")
+
+	last := w.start(cluster.Started)
+	w.eventually("RUNNING", func() bool { n := w.noted(); return n[len(n)-1] == "RUNNING" })
+	last.take()
+	require.NoError(t, w.end(last))
+	require.Contains(t, w.noted(), fmt.Sprintf("start %d", w.limit), "after a graceful stop nothing is repeated")
+}
