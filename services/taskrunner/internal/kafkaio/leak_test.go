@@ -12,7 +12,7 @@ import (
 )
 
 // Not parallel: it counts the goroutines of the process.
-func TestFault_KO_3_ClosingClientsAgainstDeadBrokersLeavesNothing(t *testing.T) { //nolint:paralleltest // see above
+func TestFault_KO_3_ClosingClientsAgainstDeadBrokersLeavesNothing(t *testing.T) {
 	dead := Config{"bootstrap.servers": "127.0.0.1:1"}
 	before := runtime.NumGoroutine()
 	for range 10 {

@@ -332,7 +332,7 @@ func (p *Producer) sliced(ctx context.Context, doing string, call func(context.C
 			return nil
 		}
 		ke, ok := errors.AsType[kafka.Error](err)
-		if !ok || !(ke.IsRetriable() || ke.IsTimeout()) || ke.TxnRequiresAbort() {
+		if !ok || !ke.IsRetriable() && !ke.IsTimeout() || ke.TxnRequiresAbort() {
 			return p.failure(doing, err)
 		}
 		if t, ok := errors.AsType[kafka.Error](p.lastTrouble()); ok && verdictOf(t.Code()) == forbidden {

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/sdk/sink"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
 )
 
 var shared struct {
@@ -27,6 +28,8 @@ var shared struct {
 	bootstrap string
 	err       error
 }
+
+var _ ErrantPipeline = (*pipeline.Pipeline)(nil) // the real one fits
 
 // onBrokers runs a test against every broker at hand.
 func onBrokers(t *testing.T, test func(t *testing.T, bootstrap string)) {
@@ -59,10 +62,9 @@ func within(t *testing.T) context.Context {
 
 // outside is where records go: what all holders of a task have written, in order per partition.
 type outside struct {
-	mu     sync.Mutex
-	seen   map[int32][]int // numbers by partition
-	total  int
-	opened []sink.Offsets
+	mu    sync.Mutex
+	seen  map[int32][]int // numbers by partition
+	total int
 }
 
 func (o *outside) write(batch []record.Sink) {

@@ -376,7 +376,9 @@ func (t *task) finish(err error) error {
 		return nil
 	case errors.Is(err, job.ErrFenced):
 		t.log.Info("sink task stands down: a newer holder took over")
-		t.closePartitions(t.pos.assigned(), false)
+		if cerr := t.closePartitions(t.pos.assigned(), false); cerr != nil {
+			t.log.Warn("the sink failed to close its partitions", "error", cerr)
+		}
 		return job.ErrFenced
 	}
 	// Also after a failure: what the plugin accepted before the batch that failed is kept.

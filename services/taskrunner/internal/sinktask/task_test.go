@@ -208,8 +208,7 @@ func TestAReportBeyondTheToleranceFailsTheTaskAlsoWhenThePluginSwallowsIt(t *tes
 
 func TestRevokedPartitionsAreCommittedClosedAndForgotten(t *testing.T) {
 	t.Parallel()
-	var b *bench
-	b = newBench(t, assign(two), records(0, 10, "a"), records(1, 20, "b"),
+	b := newBench(t, assign(two), records(0, 10, "a"), records(1, 20, "b"),
 		func(c *fakeConsumer) ([]kafkaio.Record, error) {
 			return nil, c.handler.Revoked([]record.TopicPartition{tpN(1)})
 		},
@@ -224,8 +223,7 @@ func TestRevokedPartitionsAreCommittedClosedAndForgotten(t *testing.T) {
 
 func TestRecordsOfARevokedPartitionLeaveTheRefusedBatch(t *testing.T) {
 	t.Parallel()
-	var b *bench
-	b = newBench(t, assign(two),
+	b := newBench(t, assign(two),
 		func(*fakeConsumer) ([]kafkaio.Record, error) {
 			return append(recs(0, 10, "a"), recs(1, 20, "b")...), nil
 		},
@@ -496,13 +494,13 @@ func TestAStartThatBlocksEndsWhenTheTaskIsToStop(t *testing.T) {
 func TestThePluginsContextOutlivesAGracefulStop(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, assign(two), records(0, 10, "a"))
-	var ctx context.Context
-	b.plugin.start = func(c context.Context) error { ctx = c; return nil }
-	b.plugin.preCommit = func(o sink.Offsets) (sink.Offsets, error) { return o, ctx.Err() }
+	var alive func() error
+	b.plugin.start = func(c context.Context) error { alive = c.Err; return nil }
+	b.plugin.preCommit = func(o sink.Offsets) (sink.Offsets, error) { return o, alive() }
 	got, err := b.run()
 	require.NoError(t, err)
 	require.Contains(t, got, "commit map[{t 0}:11]")
-	require.Error(t, ctx.Err(), "it ends with the task")
+	require.Error(t, alive(), "it ends with the task")
 }
 
 func TestAPanicStillStopsThePluginAndClosesTheClient(t *testing.T) {
