@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -66,6 +67,10 @@ type Consumer struct {
 	taken     []Record
 	bytes     int // in taken
 	stalled   time.Duration
+	lastPoll  time.Time // when the last Poll ended
+	memberID  string    // as of the last assignment
+	maxPoll   time.Duration
+	config    Config
 	turned    bool            // a rebalance happened during this Poll
 	polling   context.Context // of the Poll that runs; for handlers
 	following *follower       // of a regex subscription; nil otherwise
@@ -116,6 +121,10 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 		c.closeLogs()
 		return nil, err
 	}
+	maxPoll := 5 * time.Minute // max.poll.interval.ms
+	if ms, err := strconv.Atoi(cc.Client["max.poll.interval.ms"]); err == nil {
+		maxPoll = time.Duration(ms) * time.Millisecond
+	}
 	reset := cc.Client["auto.offset.reset"]
 	if reset == "" {
 		reset = consumerDefaults["auto.offset.reset"]
@@ -123,6 +132,7 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 	return &Consumer{
 		client: c, k: kc, h: h, batches: batches, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
 		maxAge: cc.Client["metadata.max.age.ms"], maxBytes: cmp.Or(cc.MaxBytes, 16<<20),
+		maxPoll: maxPoll, config: cc.Client,
 		parts: map[TopicPartition]*part{}, wake: make(chan struct{}, 1), closed: make(chan struct{}),
 	}, nil
 }
@@ -176,6 +186,10 @@ func (c *Consumer) Poll(ctx context.Context, atMost time.Duration, into []Record
 	if err := c.h.fatal(); err != nil && c.failed == nil {
 		c.failed = c.classify("consuming as a member of group "+c.group, err)
 	}
+	if sure := c.mayPoll(ctx, atMost); !sure && c.failed == nil {
+		return c.taken, nil
+	}
+	defer func() { c.lastPoll = time.Now() }()
 	deadline := time.Now().Add(atMost)
 	for c.failed == nil && !c.turned && len(c.taken) < cap(c.taken) && c.bytes < c.maxBytes {
 		wait := time.Duration(0)

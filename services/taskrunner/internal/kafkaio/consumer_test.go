@@ -425,3 +425,33 @@ func TestLargeRecordsEndABatchEarly(t *testing.T) {
 		})
 	}
 }
+
+func TestAMemberThatWasFrozenForLongLooksBeforeItJoinsAgain(t *testing.T) { // ZT-2
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic, group := unique("frozen"), unique("g")
+		createTopic(t, bootstrap, topic, 1)
+		old := newTestConsumer(t, bootstrap, group, "task-0", nil)
+		require.NoError(t, old.Subscribe([]string{topic}, ""))
+		pollUntil(t, old, func([]Record) bool { return len(old.Assignment()) == 1 })
+		require.NotEmpty(t, old.memberID)
+
+		old.lastPoll = time.Now().Add(-time.Hour)
+		_, err := old.Poll(within(t), 0, nil)
+		require.NoError(t, err, "nobody has taken its place")
+		mine, err := old.holdsPlace(within(t))
+		require.NoError(t, err)
+		require.True(t, mine)
+
+		heir := newTestConsumer(t, bootstrap, group, "task-0", nil)
+		require.NoError(t, heir.Subscribe([]string{topic}, ""))
+		pollUntil(t, heir, func([]Record) bool { return len(heir.Assignment()) == 1 })
+		mine, err = old.holdsPlace(within(t))
+		require.NoError(t, err)
+		require.False(t, mine)
+		old.lastPoll = time.Now().Add(-time.Hour)
+		_, err = old.Poll(within(t), time.Second, nil)
+		require.ErrorIs(t, err, job.ErrFenced)
+		_, err = heir.Poll(within(t), 100*time.Millisecond, nil)
+		require.NoError(t, err, "the successor stays")
+	})
+}

@@ -3,8 +3,11 @@ package kafkaio
 /*
 #include <stddef.h>
 // librdkafka is linked into confluent-kafka-go; this is its prototype, written down here since the header is not ours to
-// include. An error code, 0 without a fatal error.
+// include: rd_kafka_fatal_error gives an error code, 0 without a fatal error.
 extern int rd_kafka_fatal_error(void *rk, char *errstr, size_t errstr_size);
+// The member id in the group, to be freed by rd_kafka_mem_free; NULL without one.
+extern char *rd_kafka_memberid(const void *rk);
+extern void rd_kafka_mem_free(void *rk, void *ptr);
 */
 import "C"
 
@@ -40,4 +43,14 @@ func (h handle) fatal() error {
 		return kafka.NewError(kafka.ErrorCode(code), "", true)
 	}
 	return nil
+}
+
+// member is the id under which the client is in its group; empty without one.
+func (h handle) member() string {
+	id := C.rd_kafka_memberid(h.rk)
+	if id == nil {
+		return ""
+	}
+	defer C.rd_kafka_mem_free(h.rk, unsafe.Pointer(id))
+	return C.GoString(id)
 }

@@ -81,7 +81,11 @@ func newClient(cfg Config, log *slog.Logger) *client {
 				c.lastLog = e.Message
 				c.mu.Unlock()
 			}
-			c.log.LogAttrs(context.Background(), levelOf(e.Level), "kafka client: "+e.Message,
+			level := levelOf(e.Level)
+			if e.Tag == "CONFWARN" { // a consumer's setting met an admin client, say: harmless, and often meant
+				level = slog.LevelDebug
+			}
+			c.log.LogAttrs(context.Background(), level, "kafka client: "+e.Message,
 				slog.String("client", e.Name), slog.String("facility", e.Tag))
 		}
 	}()

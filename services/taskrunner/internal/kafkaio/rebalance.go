@@ -96,6 +96,7 @@ func (c *Consumer) assigned(list []kafka.TopicPartition) []kafka.TopicPartition 
 
 // started is called when the library has the assignment.
 func (c *Consumer) started(list []kafka.TopicPartition) {
+	c.memberID = c.h.member()
 	var held []kafka.TopicPartition
 	for _, k := range list {
 		if p := c.parts[fromKafka(k)]; p != nil {
