@@ -14,8 +14,7 @@ const (
 	ruleOptRange     = "opt-range"     // the same, null is fine
 	ruleOneOf        = "one-of"        // any of the arguments
 	ruleOneOfFold    = "one-of-fold"   // the same in any case; the arguments' order is that of the message
-	ruleNonEmpty     = "non-empty"     // text that is not ""; null is refused
-	ruleOptNonEmpty  = "opt-non-empty" // the same, null is fine
+	ruleNonEmpty     = "non-empty"     // text that is not ""; null is fine
 	ruleName         = "name"          // a connector's name
 	ruleNonNull      = "non-null"      // a list that is not null
 	ruleAliases      = "aliases"       // a list without duplicates, in the words used for aliases
@@ -44,11 +43,8 @@ func OneOf(values ...string) Rule { return Rule{ruleOneOf, values} }
 // OneOfFold accepts these texts in any case; messages show them in upper case and in this order.
 func OneOfFold(values ...string) Rule { return Rule{ruleOneOfFold, values} }
 
-// NonEmpty refuses null and "".
+// NonEmpty refuses ""; null is another rule's business.
 func NonEmpty() Rule { return Rule{Kind: ruleNonEmpty} }
-
-// OptionalNonEmpty refuses "".
-func OptionalNonEmpty() Rule { return Rule{Kind: ruleOptNonEmpty} }
 
 // ConnectorName is the rule for names: neither empty nor with control characters.
 func ConnectorName() Rule { return Rule{Kind: ruleName} }
@@ -92,8 +88,8 @@ func (r Rule) check(k Key, v any) string {
 		if !ok || !slices.ContainsFunc(r.Args, func(a string) bool { return strings.EqualFold(a, s) }) {
 			why = "String must be one of (case insensitive): " + strings.ToUpper(strings.Join(r.Args, ", "))
 		}
-	case ruleNonEmpty, ruleOptNonEmpty:
-		if s, ok := v.(string); ok && s == "" || v == nil && r.Kind == ruleNonEmpty {
+	case ruleNonEmpty:
+		if s, ok := v.(string); ok && s == "" {
 			why = "String must be non-empty"
 		}
 	case ruleName:
