@@ -107,3 +107,11 @@ func (c Config) Disallowed(overrides map[string]string) []string {
 func (c Config) TransactionalID(name string, task int) string {
 	return fmt.Sprintf("%s-%s-%d", c.GroupID, name, task)
 }
+
+// Refused says why a connector's client setting, without prefix, is refused; "" when it is not.
+func Refused(key, value string) string {
+	if _, err := translate(map[string]string{key: value}, false); err != nil {
+		return err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,159 @@
+package sourcetask
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+)
+
+// Group is how the topics that match it are made.
+type Group struct {
+	Name             string
+	include, exclude *regexp.Regexp // nil: the default group, which matches what is left
+	partitions       int
+	replication      int
+	config           map[string]string
+}
+
+const groupPrefix = "topic.creation."
+
+// TopicGroups reads a connector's topic.creation keys; nil when it has none. The default group comes last.
+func TopicGroups(props map[string]string) ([]Group, error) {
+	active := false
+	for k := range props {
+		active = active || strings.HasPrefix(k, groupPrefix)
+	}
+	if !active {
+		return nil, nil
+	}
+	list, err := config.ParseValue(config.List, groupPrefix+"groups", props[groupPrefix+"groups"])
+	if err != nil {
+		return nil, connecterr.New(connecterr.Config, "%s", err.Error())
+	}
+	names, _ := list.([]string)
+	def, err := group("default", props, nil)
+	if err != nil {
+		return nil, err
+	}
+	var groups []Group
+	for _, name := range names {
+		if name == "default" {
+			continue
+		}
+		g, err := group(name, props, &def)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, g)
+	}
+	return append(groups, def), nil
+}
+
+func group(name string, props map[string]string, def *Group) (Group, error) {
+	prefix := groupPrefix + name + "."
+	g := Group{Name: name, config: map[string]string{}}
+	number := func(key, why string, otherwise func(*Group) int) (int, error) {
+		text, ok := props[prefix+key]
+		switch {
+		case !ok && def != nil:
+			return otherwise(def), nil
+		case !ok:
+			return 0, connecterr.New(connecterr.Config, "Missing required configuration %q which has no default value.", prefix+key)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(text))
+		if err != nil || n < 1 && n != -1 {
+			return 0, connecterr.New(connecterr.Config, "Invalid value %s for configuration %s: %s", text, key, why)
+		}
+		return n, nil
+	}
+	var err error
+	if g.replication, err = number("replication.factor", "Replication factor must be positive and not larger than the number of brokers in the Kafka cluster, or -1 to use the broker's default",
+		func(d *Group) int { return d.replication }); err != nil {
+		return g, err
+	}
+	if g.partitions, err = number("partitions", "Number of partitions must be positive, or -1 to use the broker's default", func(d *Group) int { return d.partitions }); err != nil {
+		return g, err
+	}
+	for k, v := range props {
+		rest, ok := strings.CutPrefix(k, prefix)
+		if ok && !slices.Contains([]string{"replication.factor", "partitions", "include", "exclude"}, rest) {
+			g.config[rest] = v
+		}
+	}
+	if def == nil {
+		return g, nil
+	}
+	if g.include, err = pattern(prefix+"include", props[prefix+"include"]); err != nil {
+		return g, err
+	}
+	g.exclude, err = pattern(prefix+"exclude", props[prefix+"exclude"])
+	return g, err
+}
+
+// pattern joins a list of expressions; an empty one matches only the empty name.
+func pattern(key, list string) (*regexp.Regexp, error) {
+	var parts []string
+	for p := range strings.SplitSeq(list, ",") {
+		parts = append(parts, strings.TrimSpace(p))
+	}
+	re, err := regexp.Compile("^(?:" + strings.Join(parts, "|") + ")$")
+	if err != nil {
+		return nil, connecterr.New(connecterr.Config, "Invalid value %s for configuration %s: Syntax error in regular expression: %v", list, key, err)
+	}
+	return re, nil
+}
+
+func (g Group) matches(topic string) bool {
+	return g.include == nil || g.include.MatchString(topic) && !g.exclude.MatchString(topic)
+}
+
+// Admin is what making topics needs of kafkaio.Admin.
+type Admin interface {
+	DescribeTopic(ctx context.Context, name string) (kafkaio.Topic, error)
+	CreateTopics(ctx context.Context, topics ...kafkaio.Topic) (map[string]error, error)
+	Close(ctx context.Context) error
+}
+
+// NewTopics makes topics by groups; it closes the admin client.
+func NewTopics(groups []Group, a Admin, bootstrap string, log *slog.Logger) Topics {
+	return &maker{groups: groups, a: a, bootstrap: bootstrap, log: log}
+}
+
+type maker struct {
+	groups    []Group
+	a         Admin
+	bootstrap string
+	log       *slog.Logger
+}
+
+func (m *maker) Close(ctx context.Context) error { return m.a.Close(ctx) }
+
+func (m *maker) Ensure(ctx context.Context, topic string) error {
+	_, err := m.a.DescribeTopic(ctx, topic)
+	if err == nil {
+		return nil
+	}
+	if !kafkaio.IsUnknownTopic(err) {
+		return connecterr.Wrap(connecterr.General, err, "Could not look for topic '%s' on the brokers %s", topic, m.bootstrap)
+	}
+	i := slices.IndexFunc(m.groups, func(g Group) bool { return g.matches(topic) })
+	g := m.groups[i] // the default group matches everything
+	m.log.Info("Creating topic '"+topic+"'", slog.String("group", g.Name), slog.Int("partitions", g.partitions), slog.Int("replication", g.replication))
+	made, err := m.a.CreateTopics(ctx, kafkaio.Topic{Name: topic, Partitions: g.partitions, Replication: g.replication, Config: maps.Clone(g.config)})
+	if err == nil {
+		err = made[topic]
+	}
+	if err == nil || errors.Is(err, kafkaio.ErrTopicExists) {
+		return nil
+	}
+	return connecterr.Wrap(connecterr.General, err, "Unable to create topic(s) '%s': make sure that the task may create topics, or that the topic exists, and restart the task", topic)
+}

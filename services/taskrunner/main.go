@@ -1,0 +1,72 @@
+// Command taskrunner runs connectors and their tasks: it registers with the schedulers, runs what it is assigned, and talks
+// to Kafka and the outside. Run as many as the work needs.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/millrace/millrace/internal/env"
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/program"
+	"github.com/millrace/millrace/plugins/connectors"
+	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/runner"
+)
+
+type settings struct {
+	runner.Config
+	natsCreds string
+	bootstrap string
+	fileRoots []string
+}
+
+func (s *settings) table() *env.Table {
+	t := env.New("taskrunner", "Runs connectors and their tasks.")
+	t.String(&s.WorkerID, "worker-id", "", "host:port as REST clients see it in worker_id; stable over restarts. Empty: the host's name and port 8083.")
+	t.String(&s.Pool, "pool", "", "Pool of this runner: connectors with another millrace.pool do not run here.")
+	t.Map(&s.Labels, "labels", "", "Labels shown to users.")
+	t.Int(&s.Capacity, "capacity", 0, "Most connectors and tasks that run here; 0: no limit.")
+	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
+	t.String(&s.natsCreds, "nats-creds", "", "File with NATS credentials.")
+	t.List(&s.SchedulerURLs, "scheduler-urls", "", "Internal listeners of the schedulers, for when NATS is away, for example http://scheduler:8084.")
+	t.Secret(&s.InternalToken, "internal-token", "Token that the schedulers want to see there.")
+	t.String(&s.bootstrap, "kafka-bootstrap", "", "Kafka brokers, host:port,…; the same as bootstrap.servers of -worker, which it wins over.")
+	t.Map(&s.Worker, "worker", "", "Worker properties by their Kafka Connect names: key.converter=…,offset.storage.topic=…, producer.linger.ms=…")
+	t.List(&s.fileRoots, "file-roots", "", "Folders whose files connectors may use; empty: none.")
+	t.Duration(&s.DrainTimeout, "drain-timeout", 25*time.Second, "How long a runner that was told to stop waits for its jobs to move elsewhere.")
+	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9083", "Address of metrics and health; empty for none.")
+	return t
+}
+
+func main() {
+	var s settings
+	program.Program{Name: "taskrunner", Table: s.table(), Run: s.run}.Main()
+}
+
+func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err error) {
+	if s.natsCreds != "" {
+		s.NATS.NATSOptions = append(s.NATS.NATSOptions, nats.UserCredentials(s.natsCreds))
+	}
+	if s.bootstrap != "" {
+		s.Worker = maps.Clone(s.Worker)
+		if s.Worker == nil {
+			s.Worker = map[string]string{}
+		}
+		s.Worker["bootstrap.servers"] = s.bootstrap
+	}
+	if s.Plugins, err = plugin.New(append(connectors.All(connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout}), converters.All()...)...); err != nil {
+		return err
+	}
+	s.Logger, s.Registerer = log, obs.NewRegistry()
+	s.Ready = func(i runner.Info) {
+		log.Info("task runner is up", slog.String(obs.KeyWorkerID, i.WorkerID), slog.String("admin", i.Admin))
+	}
+	return runner.Run(ctx, s.Config)
+}

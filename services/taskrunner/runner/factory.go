@@ -1,0 +1,173 @@
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectorjob"
+	"github.com/millrace/millrace/services/taskrunner/internal/job"
+	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
+	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
+	"github.com/millrace/millrace/services/taskrunner/internal/sinktask"
+	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
+	"github.com/millrace/millrace/services/taskrunner/internal/worker"
+)
+
+// factories makes the three kinds of job.
+type factories struct {
+	plugins *plugin.Registry
+	worker  worker.Config
+	offsets *offsets.Store
+	log     *slog.Logger
+
+	instance, sink, source job.Factory
+}
+
+func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, error) {
+	f := &factories{plugins: cfg.Plugins, worker: w, log: log}
+	consumer, err := w.WorkerConsumer()
+	if err != nil {
+		return nil, err
+	}
+	admin, err := w.Worker()
+	if err != nil {
+		return nil, err
+	}
+	f.offsets = offsets.NewStore(offsets.Options{Topic: w.OffsetsTopic, Partitions: w.OffsetsPartitions, Replication: w.OffsetsReplication,
+		Consumer: consumer, Admin: admin, Logger: log})
+	pipelines := pipeline.NewMetrics(cfg.Registerer)
+
+	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: resolve, FencedSources: w.ExactlyOnce, Logger: log,
+		Offsets: func(name string, _ map[string]string) source.OffsetReader { return f.offsets.Reader(name) }})
+	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: resolve, ConsumerConfig: w.Consumer,
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: log, Metrics: sinktask.NewMetrics(cfg.Registerer),
+		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
+			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task,
+				Metrics: pipelines, Logger: s.Logger, DeadLetters: func(topic string) (pipeline.DeadLetters, error) { return f.deadLetters(s, topic, pipelines) }})
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		}})
+	sources := sourcetask.Deps{Plugin: cfg.Plugins.Find, Resolve: resolve, Offsets: f.offsets.Reader, OffsetsTopic: w.OffsetsTopic, EnsureOffsets: f.offsets.Ensure,
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: log, Metrics: sourcetask.NewMetrics(cfg.Registerer),
+		Producer: func(s sourcetask.Settings, transactionalID string) (sourcetask.Producer, error) {
+			client, err := w.Producer(s.Config, s.Spec.Job, s.Spec.Name, false)
+			if err != nil {
+				return nil, err
+			}
+			return kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, TransactionalID: transactionalID, Logger: s.Logger})
+		},
+		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
+			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Metrics: pipelines, Logger: s.Logger})
+			if err != nil {
+				return nil, err
+			}
+			return p, nil
+		},
+		Topics: f.topics}
+	if w.ExactlyOnce {
+		sources.TransactionalID = w.TransactionalID
+	}
+	f.source = sourcetask.New(sources)
+	return f, nil
+}
+
+// factory makes the instance of any job.
+func (f *factories) factory(spec cluster.JobSpec) (job.Instance, error) {
+	if spec.Job.IsInstance() {
+		return f.instance(spec)
+	}
+	p, err := f.plugins.Connector(spec.Class)
+	if err != nil {
+		return nil, connecterr.Wrap(connecterr.General, err, "Failed to start task %s-%d since it is not a recognizable type (source or sink)", spec.Name, spec.Job.Task)
+	}
+	spec.Class = p.Class
+	if p.Kind == plugin.Sink {
+		return f.sink(spec)
+	}
+	return f.source(spec)
+}
+
+func (f *factories) close(context.Context) error {
+	f.offsets.Close()
+	return nil
+}
+
+// deadLetters makes a sink task's dead letter queue.
+func (f *factories) deadLetters(s sinktask.Settings, topic string, m *pipeline.Metrics) (pipeline.DeadLetters, error) {
+	client, err := f.worker.Producer(s.Config, s.Spec.Job, s.Spec.Name, true)
+	if err != nil {
+		return nil, err
+	}
+	p, err := kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, Logger: s.Logger})
+	if err != nil {
+		return nil, err
+	}
+	return pipeline.NewQueue(topic, p, s.Logger, m), nil
+}
+
+// topics makes what creates a source's topics, if its connector says how.
+func (f *factories) topics(s sourcetask.Settings) (sourcetask.Topics, error) {
+	if !f.worker.TopicCreation {
+		return nil, nil
+	}
+	groups, err := sourcetask.TopicGroups(s.Config)
+	if err != nil || groups == nil {
+		return nil, err
+	}
+	client, err := f.worker.Admin(s.Config, s.Spec.Job, s.Spec.Name)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := kafkaio.NewAdmin(client, s.Logger)
+	if err != nil {
+		return nil, err
+	}
+	return sourcetask.NewTopics(groups, admin, client["bootstrap.servers"], s.Logger), nil
+}
+
+// resolve is a configuration as plugins see it: without nulls.
+func resolve(c cluster.Config) (map[string]string, error) { return c.Plain(), nil }
+
+// askClusterID asks the broker for its cluster's id until it answers.
+func askClusterID(ctx context.Context, w worker.Config, id *atomic.Value, log *slog.Logger) {
+	for ctx.Err() == nil {
+		err := func() error {
+			client, err := w.Worker()
+			if err != nil {
+				return err
+			}
+			admin, err := kafkaio.NewAdmin(client, log)
+			if err != nil {
+				return err
+			}
+			defer admin.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is under way
+			asking, cancel := context.WithTimeout(ctx, kafkaIDEvery)
+			defer cancel()
+			got, err := admin.ClusterID(asking)
+			if err == nil {
+				id.Store(got)
+			}
+			return err
+		}()
+		if err == nil {
+			return
+		}
+		if ctx.Err() == nil {
+			log.Warn("Kafka does not answer yet", slog.Any(obs.KeyErr, err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}

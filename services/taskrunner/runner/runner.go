@@ -1,0 +1,189 @@
+// Package runner is the task runner as a service: Run wires the session, the supervisor and the three kinds of job, and
+// drains them in the opposite order.
+//
+// Start reading at Run.
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/natsbus"
+	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/internal/lifecycle"
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/version"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
+	"github.com/millrace/millrace/services/taskrunner/internal/session"
+	"github.com/millrace/millrace/services/taskrunner/internal/worker"
+)
+
+// Config is what a runner needs. Plugins, Worker, Logger and a way to the schedulers are required.
+type Config struct {
+	// WorkerID is host:port as REST clients see it in worker_id. It should stay the same over restarts. Default: the
+	// host's name and port 8083.
+	WorkerID string
+	Pool     string            // only connectors with this millrace.pool, or with none, run here
+	Labels   map[string]string // shown to users
+	Capacity int               // most jobs it takes; 0 = no limit
+
+	NATS          natsbus.Options
+	SchedulerURLs []string // internal listeners of schedulers, for when the bus is away
+	InternalToken string
+
+	// Worker holds worker properties by their Kafka Connect names: bootstrap.servers, key.converter,
+	// offset.storage.topic, …
+	Worker  map[string]string
+	Plugins *plugin.Registry
+
+	AdminListen string
+	Heartbeat   time.Duration // default 1 s
+	// DrainTimeout is how long a runner that was told to stop waits for its jobs to move elsewhere. What has not moved then
+	// is stopped and released. 0: it does not wait.
+	DrainTimeout time.Duration
+	Logger       *slog.Logger
+	Registerer   prometheus.Registerer // nil: no metrics
+	Ready        func(Info)            // called once when everything has been started
+}
+
+// Info is what a runner that has started says of itself.
+type Info struct {
+	WorkerID string
+	Admin    string // bound address of the admin listener; "" without one
+}
+
+// How long the parts may take to close.
+const (
+	closeMargin  = 5 * time.Second
+	goodbyeTime  = 3 * time.Second
+	kafkaIDEvery = 5 * time.Second
+)
+
+// Run runs until ctx ends, then drains and returns nil. An error means that the configuration is wrong or a listener can't
+// be opened; a bus, scheduler or broker that is away is waited for.
+func Run(ctx context.Context, cfg Config) (err error) {
+	w, err := worker.FromProperties(cfg.Worker)
+	if err != nil {
+		return exitcode.Input(err)
+	}
+	if cfg.WorkerID == "" {
+		if cfg.WorkerID, err = defaultWorkerID(); err != nil {
+			return err
+		}
+	}
+	plugins, err := records(cfg.Plugins.All())
+	if err != nil {
+		return err
+	}
+	log := cfg.Logger.With(slog.String(obs.KeyWorkerID, cfg.WorkerID))
+	stack := lifecycle.New(log)
+	defer func() { // ctx has ended; closing has its own time
+		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
+	}()
+
+	var (
+		bus     *natsbus.Bus
+		sup     *jobs.Supervisor
+		ses     *session.Session
+		info    = Info{WorkerID: cfg.WorkerID}
+		kafkaID atomic.Value // string
+	)
+	kafkaID.Store("")
+	outbox := session.NewOutbox()
+	kinds, err := newFactories(cfg, w, log)
+	if err != nil {
+		return exitcode.Input(err)
+	}
+	grace := w.TaskShutdownTimeout
+
+	for _, step := range []lifecycle.Step{
+		{Name: "bus", Reason: "everything else talks over it, up to the goodbye", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			o := cfg.NATS
+			o.Name, o.Logger, o.Registerer = "runner "+cfg.WorkerID, log, cfg.Registerer
+			if bus, err = natsbus.Connect(ctx, o); err != nil {
+				return nil, exitcode.Input(err)
+			}
+			return bus.Close, nil
+		}},
+		{Name: "kafka", Reason: "shared clients outlive the jobs that use them", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			return kinds.close, nil
+		}},
+		{Name: "cluster id", Reason: "asks until the broker answers", Start: lifecycle.Background(func(ctx context.Context) {
+			askClusterID(ctx, w, &kafkaID, log)
+		})},
+		{Name: "goodbye", Reason: "said last, when no job runs and nothing is left to tell", Timeout: goodbyeTime, Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			sup = jobs.New(jobs.Options{WorkerID: cluster.RunnerID(cfg.WorkerID), Factory: kinds.factory, Out: outbox, Logger: log,
+				Metrics: jobs.NewMetrics(cfg.Registerer), Grace: grace, HardStop: grace})
+			sup.CollectStates(cfg.Registerer)
+			ses = session.New(session.Options{
+				Registration: cluster.Registration{Runner: cluster.RunnerID(cfg.WorkerID), Pool: cfg.Pool, Labels: cfg.Labels,
+					Capacity: cfg.Capacity, Version: version.Millrace},
+				Plugins: plugins, KafkaClusterID: func() string { return kafkaID.Load().(string) },
+				Bus: bus, HTTP: httpDoor(cfg), Jobs: sup, Outbox: outbox, Heartbeat: cfg.Heartbeat, Logger: log,
+				Metrics: session.NewMetrics(cfg.Registerer)})
+			return ses.Goodbye, nil
+		}},
+		{Name: "admin listener", Reason: "shows how the rest starts and ends", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			gatherer, _ := cfg.Registerer.(prometheus.Gatherer)
+			addr, stop, err := obs.Admin{Addr: cfg.AdminListen, Gatherer: gatherer, Ready: ses.Ready, Logger: log}.Serve()
+			info.Admin = addr
+			return stop, err
+		}},
+		{Name: "session", Reason: "still tells how the jobs end", Start: lifecycle.Background(func(ctx context.Context) { ses.Run(ctx) })},
+		{Name: "jobs", Reason: "what did not move elsewhere is stopped here", Timeout: 2*grace + closeMargin, Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			return sup.Close, nil
+		}},
+		{Name: "validation", Reason: "answers as long as we take jobs", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			return kinds.serveValidation(bus, log)
+		}},
+		{Name: "drain", Reason: "the first to hear that we stop: jobs move while they still run", Timeout: cfg.DrainTimeout + closeMargin,
+			Start: func(context.Context) (lifecycle.CloseFunc, error) {
+				return func(ctx context.Context) error {
+					ctx, cancel := context.WithTimeout(ctx, cfg.DrainTimeout)
+					defer cancel()
+					ses.Drain(ctx)
+					return nil
+				}, nil
+			}},
+	} {
+		if err := stack.Start(ctx, step); err != nil {
+			return err
+		}
+	}
+	if cfg.Ready != nil {
+		cfg.Ready(info)
+	}
+	<-ctx.Done()
+	log.Info("stopping")
+	return nil
+}
+
+func httpDoor(cfg Config) *session.HTTPDoor {
+	if len(cfg.SchedulerURLs) == 0 {
+		return nil
+	}
+	urls := make([]string, len(cfg.SchedulerURLs))
+	for i, u := range cfg.SchedulerURLs {
+		urls[i] = strings.TrimRight(u, "/")
+	}
+	return &session.HTTPDoor{URLs: urls, Token: cfg.InternalToken}
+}
+
+func defaultWorkerID() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("the worker id is not set and the host has no name: %w", err)
+	}
+	return net.JoinHostPort(host, "8083"), nil
+}
