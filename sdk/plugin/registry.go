@@ -12,36 +12,27 @@ import (
 
 // Registry finds plugins by the names people have in their configurations. It does not change once made.
 type Registry struct {
-	all   []Plugin            // by kind, class, newest version last
-	alias map[string][]string // simple and pruned name → classes that claim it
-}
-
-// kindWord is the word at the end of a simple name that an alias may leave out.
-var kindWord = map[Kind]string{
-	Source: "Connector", Sink: "Connector", Transformation: "Transformation", Predicate: "Predicate", Converter: "Converter", HeaderConverter: "HeaderConverter",
+	all   []Plugin // by kind, class, newest version last
+	index *Index
 }
 
 // New makes a registry. An incomplete plugin, or the same class, kind and version twice, is an error.
 func New(list ...Plugin) (*Registry, error) {
-	r := &Registry{all: slices.Clone(list), alias: map[string][]string{}}
+	r := &Registry{all: slices.Clone(list)}
 	slices.SortStableFunc(r.all, func(a, b Plugin) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Class, b.Class), CompareVersions(a.Version, b.Version))
 	})
+	names := make([]Name, len(r.all))
 	for i, p := range r.all {
 		if err := p.complete(); err != nil {
 			return nil, err
 		}
-		if i > 0 {
-			if q := r.all[i-1]; q.Kind == p.Kind && q.Class == p.Class && q.Version == p.Version {
-				return nil, fmt.Errorf("plugin %s version %s is there twice", p.Class, p.Version)
-			}
-		}
-		for _, name := range p.aliases() {
-			if !slices.Contains(r.alias[name], p.Class) {
-				r.alias[name] = append(r.alias[name], p.Class)
-			}
+		names[i] = Name{Kind: p.Kind, Class: p.Class, Version: p.Version}
+		if i > 0 && names[i] == names[i-1] {
+			return nil, fmt.Errorf("plugin %s version %s is there twice", p.Class, p.Version)
 		}
 	}
+	r.index = NewIndex(names)
 	return r, nil
 }
 
@@ -70,28 +61,14 @@ func (p Plugin) complete() error {
 	return nil
 }
 
-// SimpleName is a class name after its last dot or dollar sign.
-func SimpleName(class string) string {
-	return class[strings.LastIndexAny(class, ".$")+1:]
-}
-
-func (p Plugin) aliases() []string {
-	simple := SimpleName(p.Class)
-	names := []string{simple}
-	if i := strings.LastIndex(simple, kindWord[p.Kind]); i > 0 {
-		names = append(names, simple[:i])
-	}
-	return names
-}
-
 // All lists the plugins by kind, class and version.
 func (r *Registry) All() []Plugin { return slices.Clone(r.all) }
 
 // Find returns the newest version of a plugin of a kind, by full class name or by an alias that no other class claims.
 // The error's kind is connecterr.NotFound.
 func (r *Registry) Find(kind Kind, name string) (*Plugin, error) {
-	if p := r.byClass(r.resolve(name), kind); p != nil {
-		return p, nil
+	if i, ok := r.index.Find(name, kind); ok {
+		return &r.all[i], nil
 	}
 	return nil, connecterr.New(connecterr.NotFound, "Failed to find any class that implements %s and which name matches %s", interfaceOf[kind], name)
 }
@@ -101,58 +78,13 @@ var interfaceOf = map[Kind]string{
 	Source: "SourceConnector", Sink: "SinkConnector", Transformation: "Transformation", Predicate: "Predicate", Converter: "Converter", HeaderConverter: "HeaderConverter",
 }
 
-// Connector returns the newest version of a source or sink connector, by full class name, by alias, or by a simple name
-// that no other connector has. The error's kind is connecterr.NotFound, its text Kafka Connect's.
+// Connector returns the newest version of a source or sink connector; see Index.Connector.
 func (r *Registry) Connector(name string) (*Plugin, error) {
-	if p := r.byClass(r.resolve(name), Source, Sink); p != nil {
-		return p, nil
+	i, err := r.index.Connector(name)
+	if err != nil {
+		return nil, err
 	}
-	var matches []string
-	for _, p := range r.all {
-		if (p.Kind == Source || p.Kind == Sink) && !slices.Contains(matches, p.Class) {
-			if s := SimpleName(p.Class); s == name || s == name+"Connector" {
-				matches = append(matches, p.Class)
-			}
-		}
-	}
-	switch len(matches) {
-	case 1:
-		return r.byClass(matches[0], Source, Sink), nil
-	case 0:
-		return nil, connecterr.New(connecterr.NotFound, "Failed to find any class that implements Connector and which name matches %s, available connectors are: %s",
-			name, r.describe(nil))
-	}
-	return nil, connecterr.New(connecterr.NotFound, "More than one connector matches alias %s. Please use full package and class name instead. Classes found: %s",
-		name, r.describe(matches))
-}
-
-// resolve turns an alias into the class that alone claims it.
-func (r *Registry) resolve(name string) string {
-	if classes := r.alias[name]; len(classes) == 1 {
-		return classes[0]
-	}
-	return name
-}
-
-// byClass returns the newest version of a class of one of the kinds, or nil.
-func (r *Registry) byClass(class string, kinds ...Kind) *Plugin {
-	for i := len(r.all) - 1; i >= 0; i-- {
-		if p := r.all[i]; p.Class == class && slices.Contains(kinds, p.Kind) {
-			return &p
-		}
-	}
-	return nil
-}
-
-// describe lists connectors, all of them or only some classes, for an error's text.
-func (r *Registry) describe(classes []string) string {
-	var all []string
-	for _, p := range r.all {
-		if (p.Kind == Source || p.Kind == Sink) && (classes == nil || slices.Contains(classes, p.Class)) {
-			all = append(all, fmt.Sprintf("PluginDesc{name='%s', version='%s', type=%s}", p.Class, p.Version, p.Kind))
-		}
-	}
-	return strings.Join(all, ", ")
+	return &r.all[i], nil
 }
 
 // CompareVersions compares dotted versions number by number; parts that are no numbers compare as text and sort before
