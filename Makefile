@@ -14,6 +14,18 @@ LINT := $(TOOLS)/golangci-lint
 help: ## list the targets
 	@grep -hE '^[a-z/]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
+BIN := bin
+
+.PHONY: demo
+demo: ## build, start everything on embedded parts, show 10,000 lines walk from file to file, and end
+	@go build -o $(BIN)/millrace ./services/allinone
+	@$(BIN)/millrace -log-level error demo
+
+.PHONY: run
+run: ## the same, and stay: the REST API is at http://127.0.0.1:8083
+	@go build -o $(BIN)/millrace ./services/allinone
+	@$(BIN)/millrace demo -stay
+
 .PHONY: test
 test: ## every test on embedded parts, with the race detector; what is left out is listed
 	go test -race -shuffle=on $(PACKAGES)

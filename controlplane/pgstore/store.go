@@ -62,6 +62,26 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	return s, nil
 }
 
+// openRetry is the pause between attempts to reach a database that does not answer yet.
+const openRetry = 500 * time.Millisecond
+
+// OpenWait is Open that waits for a database that does not answer yet, until ctx ends. waiting is told of each attempt
+// that failed.
+func OpenWait(ctx context.Context, o Options, waiting func(error)) (*Store, error) {
+	for {
+		s, err := Open(ctx, o)
+		if err == nil || !cluster.Is(err, cluster.Unavailable) {
+			return s, err
+		}
+		waiting(err)
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(openRetry):
+		}
+	}
+}
+
 func (o Options) pool(ctx context.Context, conns, normal int) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(o.URL)
 	if err != nil {

@@ -2,7 +2,6 @@ package filestream
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -106,7 +105,7 @@ func (t *sinkTask) Put(_ context.Context, batch []record.Sink) error {
 			}
 		}
 	}
-	return nil
+	return t.write() // so that a reader of the file sees it; Flush makes it durable
 }
 
 // write writes the buffer in one call.
@@ -153,9 +152,5 @@ func (t *sinkTask) Stop(context.Context) error {
 	}
 	f := t.file
 	t.file = nil
-	var err error
-	if t.broken == nil { // not committed, so it comes again; but why keep it back
-		err = t.write()
-	}
-	return errors.Join(err, f.Close())
+	return f.Close()
 }

@@ -51,9 +51,8 @@ func TestSink_acceptance_case_15_writes_values_as_Java_prints_them(t *testing.T)
 	task := &sinkTask{roots: Roots{dir}}
 	require.NoError(t, task.Start(t.Context(), sinkContext{config: map[string]string{"file": file}}))
 	require.NoError(t, task.Put(t.Context(), values("a", nil, int64(1), st)))
-	require.Empty(t, content(t, file), "it is kept back until a flush")
+	require.Equal(t, "a\nnull\n1\nStruct{a=1}\n", content(t, file), "readers of the file see it at once")
 	require.NoError(t, task.Flush(t.Context(), nil))
-	require.Equal(t, "a\nnull\n1\nStruct{a=1}\n", content(t, file))
 	require.NoError(t, task.Stop(t.Context()))
 }
 
@@ -113,8 +112,7 @@ func TestSink_acceptance_case_18_a_full_disk_fails_the_task_before_anything_is_c
 	disk := &full{room: 10}
 	task := &sinkTask{stdout: disk}
 	require.NoError(t, task.Start(t.Context(), sinkContext{}))
-	require.NoError(t, task.Put(t.Context(), values("1234567", "89")))
-	err := task.Flush(t.Context(), nil)
+	err := task.Put(t.Context(), values("1234567", "89"))
 	require.ErrorIs(t, err, syscall.ENOSPC)
 	require.ErrorContains(t, err, "mend the cause")
 	require.Error(t, task.Put(t.Context(), values(strings.Repeat("x", chunk))), "nothing is written after it")

@@ -46,10 +46,8 @@ type Info struct {
 	Admin, Internal string // bound addresses; "" without a listener
 }
 
-const (
-	databaseWait  = 60 * time.Second // how long a start waits for a database that does not answer
-	databaseRetry = 500 * time.Millisecond
-)
+// databaseWait is how long a start waits for a database that does not answer.
+const databaseWait = 60 * time.Second
 
 // Run runs a replica until ctx ends, then drains and returns nil. A database that does not answer is waited for, up to a
 // minute; a bus that is away, for ever.
@@ -112,19 +110,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 func openStore(ctx context.Context, cfg Config) (*pgstore.Store, error) {
 	ctx, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
-	for {
-		st, err := pgstore.Open(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-scheduler"})
-		switch {
-		case err == nil:
-			return st, nil
-		case !cluster.Is(err, cluster.Unavailable):
-			return nil, exitcode.Input(err)
-		}
+	st, err := pgstore.OpenWait(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-scheduler"}, func(err error) {
 		cfg.Logger.Warn("the database does not answer yet", slog.Any(obs.KeyErr, err))
-		select {
-		case <-ctx.Done():
-			return nil, exitcode.Missing(err)
-		case <-time.After(databaseRetry):
-		}
+	})
+	if cluster.Is(err, cluster.Unavailable) {
+		return nil, exitcode.Missing(err)
 	}
+	return st, exitcode.Input(err)
 }

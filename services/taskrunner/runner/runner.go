@@ -54,7 +54,7 @@ type Config struct {
 	DrainTimeout time.Duration
 	Logger       *slog.Logger
 	Registerer   prometheus.Registerer // nil: no metrics
-	Ready        func(Info)            // called once when everything has been started
+	Ready        func(Info)            // called once, when the runner has registered for the first time
 }
 
 // Info is what a runner that has started says of itself.
@@ -161,10 +161,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return err
 		}
 	}
-	if cfg.Ready != nil {
-		cfg.Ready(info)
+	select {
+	case <-ses.Registered():
+		if cfg.Ready != nil {
+			cfg.Ready(info)
+		}
+		<-ctx.Done()
+	case <-ctx.Done():
 	}
-	<-ctx.Done()
 	log.Info("stopping")
 	return nil
 }

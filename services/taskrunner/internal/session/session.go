@@ -65,11 +65,12 @@ type Session struct {
 	door     door
 	log      *slog.Logger
 	draining atomic.Bool
-	met      atomic.Bool // a scheduler has answered lately
+	first    chan struct{} // closed at the first registration
+	once     sync.Once     // for first
 
 	mu         sync.Mutex
 	id         cluster.SessionID
-	registered bool
+	registered bool // under id
 }
 
 // New makes a session; Run starts it.
@@ -83,7 +84,7 @@ func New(o Options) *Session {
 	for _, p := range o.Plugins {
 		o.Registration.Plugins = append(o.Registration.Plugins, p.PluginRef)
 	}
-	return &Session{o: o, door: door{bus: o.Bus, http: o.HTTP, metrics: o.Metrics}, log: o.Logger}
+	return &Session{o: o, first: make(chan struct{}), door: door{bus: o.Bus, http: o.HTTP, metrics: o.Metrics}, log: o.Logger}
 }
 
 // Run keeps the standing until ctx ends.
@@ -149,7 +150,7 @@ func (s *Session) register(ctx context.Context, id cluster.SessionID, log *slog.
 			s.mu.Lock()
 			s.registered = true
 			s.mu.Unlock()
-			s.met.Store(true)
+			s.once.Do(func() { close(s.first) })
 			log.Info("registered", slog.String(obs.KeyRunner, string(s.o.Registration.Runner)))
 			return true
 		}
@@ -234,15 +235,18 @@ func (s *Session) receive(_ context.Context, msg []byte) error {
 	return nil
 }
 
+// Registered is closed once the runner has registered for the first time, its plugins' definitions included.
+func (s *Session) Registered() <-chan struct{} { return s.first }
+
 // Ready tells whether the runner can take jobs. A silent control plane is no reason to be restarted (NO-3): once it has
 // registered, a runner stays ready.
 func (s *Session) Ready(context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.registered && !s.met.Load() {
+	select {
+	case <-s.first:
+		return nil
+	default:
 		return errors.New("not registered with a scheduler yet")
 	}
-	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) bool {

@@ -1,0 +1,159 @@
+// Package apiserver is the REST API as a service: Run wires the store, the bus, the herder and the HTTP server, and drains
+// them in the opposite order.
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/natsbus"
+	"github.com/millrace/millrace/controlplane/pgstore"
+	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/internal/lifecycle"
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/services/api/internal/herder"
+	"github.com/millrace/millrace/services/api/internal/httpapi"
+)
+
+// Config is what an api needs. Postgres, NATS and Logger are required.
+type Config struct {
+	Postgres string // URL of the database
+	NATS     natsbus.Options
+
+	Listen string // host:port; 127.0.0.1:8083 when empty
+	// AllowAnonymous is needed to listen elsewhere than on loopback, since nobody has to log in (S8).
+	AllowAnonymous bool
+	AdminListen    string // metrics and health; "" for none
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	Ready      func(Info)            // called once when requests are taken
+}
+
+// Info is what an api that has started says of itself.
+type Info struct {
+	Addr, Admin string // bound addresses; Admin is "" without a listener
+}
+
+// DefaultListen is where the API listens unless told otherwise.
+const DefaultListen = "127.0.0.1:8083"
+
+const (
+	databaseWait = 60 * time.Second // how long a start waits for a database that does not answer
+	drainTime    = 15 * time.Second // for requests that are running
+)
+
+// Run serves until ctx ends, then drains and returns nil. A database that does not answer is waited for, up to a minute; a
+// bus that is away, for ever.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if cfg.Listen == "" {
+		cfg.Listen = DefaultListen
+	}
+	if err := checkListen(cfg); err != nil {
+		return err
+	}
+	stack := lifecycle.New(cfg.Logger)
+	defer func() { // ctx has ended; closing has its own time
+		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
+	}()
+	var (
+		st   *pgstore.Store
+		bus  *natsbus.Bus
+		h    *herder.Herder
+		info Info
+		done = make(chan error, 1)
+	)
+	for _, step := range []lifecycle.Step{
+		{Name: "store", Reason: "the truth", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			if st, err = openStore(ctx, cfg); err != nil {
+				return nil, err
+			}
+			return func(context.Context) error { st.Close(); return nil }, nil
+		}},
+		{Name: "bus", Reason: "commands and validation go over it", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			o := cfg.NATS
+			o.Name, o.Logger, o.Registerer = "api", cfg.Logger, cfg.Registerer
+			if bus, err = natsbus.Connect(ctx, o); err != nil {
+				return nil, exitcode.Input(err)
+			}
+			return bus.Close, nil
+		}},
+		{Name: "herder", Reason: "sends what was committed until the end", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			h, err = herder.New(herder.Config{Store: st, Bus: bus, Logger: cfg.Logger})
+			if err != nil {
+				return nil, err
+			}
+			return h.Close, nil
+		}},
+		{Name: "admin listener", Reason: "shows health before requests come", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			gatherer, _ := cfg.Registerer.(prometheus.Gatherer)
+			addr, stop, err := obs.Admin{Addr: cfg.AdminListen, Gatherer: gatherer, Ready: h.Health, Logger: cfg.Logger}.Serve()
+			info.Admin = addr
+			return stop, err
+		}},
+		{Name: "requests", Reason: "users come last and leave first", Timeout: drainTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			var lc net.ListenConfig
+			ln, err := lc.Listen(ctx, "tcp", cfg.Listen)
+			if err != nil {
+				return nil, exitcode.Missing(fmt.Errorf("listening for requests: %w", err))
+			}
+			info.Addr = ln.Addr().String()
+			srv := httpapi.New(httpapi.Options{Herder: h, Logger: cfg.Logger, Metrics: httpapi.NewMetrics(cfg.Registerer)})
+			go func() { done <- srv.Serve(ln) }()
+			return srv.Shutdown, nil
+		}},
+	} {
+		if err := stack.Start(ctx, step); err != nil {
+			return err
+		}
+	}
+	if cfg.Ready != nil {
+		cfg.Ready(info)
+	}
+	select {
+	case <-ctx.Done():
+		cfg.Logger.Info("stopping")
+		return nil
+	case err := <-done:
+		return fmt.Errorf("serving requests: %w", err)
+	}
+}
+
+// checkListen refuses to be open to everybody unless that is asked for by name.
+func checkListen(cfg Config) error {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return exitcode.Input(fmt.Errorf("the address %q to listen on must be host:port: %w", cfg.Listen, err))
+	}
+	ip, err := netip.ParseAddr(host)
+	if host == "localhost" || err == nil && ip.IsLoopback() {
+		return nil
+	}
+	if !cfg.AllowAnonymous {
+		return exitcode.Input(fmt.Errorf("refusing to listen on %s: everybody who reaches it could manage connectors, since nobody has to log in. "+
+			"Listen on a loopback address behind a proxy that asks for a login, or say that this is wanted with -allow-anonymous", cfg.Listen))
+	}
+	cfg.Logger.Warn("everybody who reaches this address can manage connectors: nobody has to log in", slog.String("listen", cfg.Listen))
+	return nil
+}
+
+// openStore waits for a database that does not answer yet.
+func openStore(ctx context.Context, cfg Config) (*pgstore.Store, error) {
+	ctx, cancel := context.WithTimeout(ctx, databaseWait)
+	defer cancel()
+	st, err := pgstore.OpenWait(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-api"}, func(err error) {
+		cfg.Logger.Warn("the database does not answer yet", slog.Any(obs.KeyErr, err))
+	})
+	if cluster.Is(err, cluster.Unavailable) {
+		return nil, exitcode.Missing(err)
+	}
+	return st, exitcode.Input(err)
+}

@@ -1,0 +1,161 @@
+package herder
+
+import (
+	"context"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+)
+
+// CreateRequest is the body of POST /connectors.
+type CreateRequest struct {
+	Name   string
+	Config cluster.Config
+	Target cluster.TargetState // Started when the client named none
+	By     cluster.Author
+}
+
+// Create stores a new connector. delivered is false when the schedulers will only find it by looking.
+func (h *Herder) Create(ctx context.Context, r CreateRequest) (info ConnectorInfo, delivered bool, err error) {
+	// Java's trim: everything up to the blank.
+	name := strings.TrimFunc(r.Name, func(c rune) bool { return c <= ' ' })
+	n, err := h.accept(ctx, name, r.Config, r.By)
+	if err != nil {
+		return ConnectorInfo{}, false, err
+	}
+	n.Target = r.Target
+	c, out, err := h.store.CreateConnector(ctx, n)
+	if err != nil {
+		return ConnectorInfo{}, false, err
+	}
+	return infoOf(cluster.ConnectorView{Connector: c}), h.deliver(out), nil
+}
+
+// Put creates a connector or replaces its configuration.
+func (h *Herder) Put(ctx context.Context, name string, config cluster.Config, by cluster.Author) (info ConnectorInfo, created, delivered bool, err error) {
+	n, err := h.accept(ctx, name, config, by)
+	if err != nil {
+		return ConnectorInfo{}, false, false, err
+	}
+	c, created, out, err := h.store.PutConnector(ctx, n)
+	if err != nil {
+		return ConnectorInfo{}, false, false, err
+	}
+	delivered = h.deliver(out)
+	if created {
+		return infoOf(cluster.ConnectorView{Connector: c}), true, delivered, nil
+	}
+	// The tasks are those from before: the new configuration decides about them later.
+	v, err := h.store.Connector(ctx, name)
+	v.Connector = c
+	return infoOf(v), false, delivered, err
+}
+
+// accept checks a configuration that is to be stored under a name, in the order of Kafka Connect.
+func (h *Herder) accept(ctx context.Context, name string, config cluster.Config, by cluster.Author) (cluster.NewConnector, error) {
+	config = config.Clone()
+	if given, ok := config.Get("name"); ok && given != name {
+		return cluster.NewConnector{}, cluster.Errorf(cluster.Invalid, "Connector name configuration (%s) doesn't match connector name in the URL (%s)", given, name)
+	}
+	config["name"] = &name
+	infos, plug, err := h.check(ctx, config)
+	if err != nil {
+		return cluster.NewConnector{}, err
+	}
+	if text := infos.FirstErrors(); text != "" {
+		return cluster.NewConnector{}, cluster.Errorf(cluster.Invalid, "%s", text)
+	}
+	return cluster.NewConnector{UID: cluster.UID(uuid.NewString()), Name: name, Config: config, Class: plug.Class, Type: cluster.ConnectorType(plug.Kind), By: by}, nil
+}
+
+// Delete removes a connector.
+func (h *Herder) Delete(ctx context.Context, name string, by cluster.Author) (delivered bool, err error) {
+	out, err := h.store.DeleteConnector(ctx, name, by)
+	if err != nil {
+		return false, err
+	}
+	return h.deliver(out), nil
+}
+
+// Names lists the connectors.
+func (h *Herder) Names(ctx context.Context) ([]string, error) {
+	names, err := h.store.ConnectorNames(ctx)
+	if names == nil {
+		names = []string{}
+	}
+	return names, err
+}
+
+// Expand lists the connectors with details. With status, connectors that have none yet are left out, as in Kafka Connect.
+func (h *Herder) Expand(ctx context.Context, status, info bool) (map[string]Expanded, error) {
+	views, err := h.store.ConnectorViews(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]Expanded, len(views))
+	for _, v := range views {
+		var e Expanded
+		if status {
+			s, ok := statusOf(v)
+			if !ok {
+				continue
+			}
+			e.Status = &s
+		}
+		if info {
+			i := infoOf(v)
+			e.Info = &i
+		}
+		out[v.Name] = e
+	}
+	return out, nil
+}
+
+// Info is one connector.
+func (h *Herder) Info(ctx context.Context, name string) (ConnectorInfo, error) {
+	v, err := h.store.Connector(ctx, name)
+	return infoOf(v), err
+}
+
+// Tasks lists a connector's tasks with their configurations.
+func (h *Herder) Tasks(ctx context.Context, name string) ([]TaskInfo, error) {
+	v, err := h.store.Connector(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]TaskInfo, len(v.Tasks))
+	for i, t := range v.Tasks {
+		out[i] = TaskInfo{ID: TaskID{Connector: name, Task: t.Task}, Config: t.Config}
+	}
+	return out, nil
+}
+
+// Status is a connector's state, also while a deleted one is on its way out.
+func (h *Herder) Status(ctx context.Context, name string) (StateInfo, error) {
+	v, err := h.store.LastConnector(ctx, name)
+	if err == nil {
+		if s, ok := statusOf(v); ok {
+			return s, nil
+		}
+	}
+	if err == nil || cluster.Is(err, cluster.NotFound) {
+		err = cluster.Errorf(cluster.NotFound, "No status found for connector %s", name)
+	}
+	return StateInfo{}, err
+}
+
+// TaskStatus is a task's state.
+func (h *Herder) TaskStatus(ctx context.Context, name string, task int) (TaskState, error) {
+	v, err := h.store.LastConnector(ctx, name)
+	if err != nil && !cluster.Is(err, cluster.NotFound) {
+		return TaskState{}, err
+	}
+	for _, s := range v.TaskStatuses {
+		if s.Job.Task == task {
+			return TaskState{ID: task, State: stateOf(s)}, nil
+		}
+	}
+	return TaskState{}, cluster.Errorf(cluster.NotFound, "No status found for task %s-%d", name, task)
+}

@@ -1,0 +1,169 @@
+// Package herder is what the REST API does: one method per use case. It knows neither HTTP nor SQL nor NATS, only what it
+// needs of a store and a bus.
+//
+// A change is done when the store has committed it, together with a message to the schedulers; sending that message is a
+// courtesy (Invariants 1 and 2).
+//
+// Start reading at Herder, then connectors.go, lifecycle.go, plugins.go; views.go has the shapes that are answered.
+package herder
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/internal/obs"
+)
+
+// Store is what the api needs of the store; tests/conformance/storetest documents the methods.
+type Store interface {
+	CreateConnector(ctx context.Context, n cluster.NewConnector) (cluster.Connector, []cluster.OutboxMessage, error)
+	PutConnector(ctx context.Context, n cluster.NewConnector) (c cluster.Connector, created bool, out []cluster.OutboxMessage, err error)
+	DeleteConnector(ctx context.Context, name string, by cluster.Author) ([]cluster.OutboxMessage, error)
+	SetTarget(ctx context.Context, name string, target cluster.TargetState, by cluster.Author) ([]cluster.OutboxMessage, error)
+	RequestRestart(ctx context.Context, r cluster.RestartRequest) (cluster.RestartTicket, []cluster.OutboxMessage, error)
+	Connector(ctx context.Context, name string) (cluster.ConnectorView, error)
+	LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error)
+	ConnectorNames(ctx context.Context) ([]string, error)
+	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
+	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
+	KafkaClusterID(ctx context.Context) (string, error)
+	MarkPublished(ctx context.Context, ids []int64) error
+	Ping(ctx context.Context) error
+}
+
+// Bus is what the api needs of the bus.
+type Bus interface {
+	Publish(ctx context.Context, to wire.Address, id string, msg []byte) error
+	Request(ctx context.Context, to wire.Address, msg []byte) ([]byte, error)
+	Listen(topic wire.Address, h func(msg []byte)) (stop func(), err error)
+	Connected() time.Duration
+}
+
+// Config is what a Herder is made of.
+type Config struct {
+	Store  Store
+	Bus    Bus
+	Logger *slog.Logger
+	// ValidateTimeout bounds the question to a runner; then the stored definition decides. 0 = 10 s.
+	ValidateTimeout time.Duration
+}
+
+// Herder is safe for concurrent use. Close it.
+type Herder struct {
+	store   Store
+	bus     Bus
+	log     *slog.Logger
+	timeout time.Duration
+	changes changes
+
+	stop    func()
+	sending sync.WaitGroup
+}
+
+// New makes a herder.
+func New(cfg Config) (*Herder, error) {
+	h := &Herder{store: cfg.Store, bus: cfg.Bus, log: cfg.Logger, timeout: cfg.ValidateTimeout}
+	if h.timeout <= 0 {
+		h.timeout = 10 * time.Second
+	}
+	stop, err := cfg.Bus.Listen(wire.Events, h.changes.heard)
+	h.stop = stop
+	return h, err
+}
+
+// Close waits until what was committed has been sent, or ctx ends.
+func (h *Herder) Close(ctx context.Context) error {
+	h.stop()
+	done := make(chan struct{})
+	go func() { h.sending.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// publishTimeout bounds sending one message; the schedulers' relay sends what was not.
+const publishTimeout = 2 * time.Second
+
+// deliver sends committed messages once, without waiting. It tells whether the bus was up: if not, the schedulers find out
+// by themselves, a little later.
+func (h *Herder) deliver(out []cluster.OutboxMessage) (up bool) {
+	if h.bus.Connected() == 0 {
+		return false
+	}
+	if len(out) == 0 {
+		return true
+	}
+	h.sending.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+		defer cancel()
+		var sent []int64
+		for _, m := range out {
+			if err := h.bus.Publish(ctx, wire.Address(m.Address), strconv.FormatInt(m.ID, 10), m.Payload); err != nil {
+				h.log.Debug("message left to the relay", slog.Int64(obs.KeyOutboxID, m.ID), slog.Any(obs.KeyErr, err))
+				continue
+			}
+			sent = append(sent, m.ID)
+		}
+		if len(sent) > 0 {
+			if err := h.store.MarkPublished(ctx, sent); err != nil { // they go out once more, which is harmless
+				h.log.Debug("published messages not marked", slog.Any(obs.KeyErr, err))
+			}
+		}
+	})
+	return true
+}
+
+// changes wakes those who wait for a status.
+type changes struct {
+	mu   sync.Mutex
+	wake chan struct{} // closed at the next change
+}
+
+func (c *changes) next() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wake == nil {
+		c.wake = make(chan struct{})
+	}
+	return c.wake
+}
+
+func (c *changes) heard([]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.wake != nil {
+		close(c.wake)
+		c.wake = nil
+	}
+}
+
+// lookAgain is how often a condition is looked at when no change is heard of.
+const lookAgain = 250 * time.Millisecond
+
+// until looks at a condition after every change that is heard of, and now and then, until it holds or ctx ends.
+func (h *Herder) until(ctx context.Context, holds func() (bool, error)) error {
+	for {
+		wake := h.changes.next()
+		ok, err := holds()
+		if ok || err != nil {
+			return err
+		}
+		timer := time.NewTimer(lookAgain)
+		select {
+		case <-wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return cluster.Wrapf(cluster.Timeout, ctx.Err(), "Request timed out")
+		}
+		timer.Stop()
+	}
+}

@@ -1,0 +1,98 @@
+package herder
+
+import (
+	"github.com/millrace/millrace/controlplane/cluster"
+)
+
+// ServerInfo answers GET /.
+type ServerInfo struct {
+	Version        string `json:"version"`
+	Commit         string `json:"commit"`
+	KafkaClusterID string `json:"kafka_cluster_id"`
+}
+
+// TaskID names a task.
+type TaskID struct {
+	Connector string `json:"connector"`
+	Task      int    `json:"task"`
+}
+
+// ConnectorInfo is a connector's configuration and tasks.
+type ConnectorInfo struct {
+	Name   string                `json:"name"`
+	Config cluster.Config        `json:"config"`
+	Tasks  []TaskID              `json:"tasks"`
+	Type   cluster.ConnectorType `json:"type"`
+}
+
+// TaskInfo is a task with its configuration.
+type TaskInfo struct {
+	ID     TaskID         `json:"id"`
+	Config cluster.Config `json:"config"`
+}
+
+// State is the state of a connector instance.
+type State struct {
+	State    cluster.State    `json:"state"`
+	WorkerID cluster.RunnerID `json:"worker_id"`
+	Trace    string           `json:"trace,omitempty"`
+	Version  string           `json:"version,omitempty"`
+}
+
+// TaskState is the state of a task.
+type TaskState struct {
+	ID int `json:"id"`
+	State
+}
+
+// StateInfo is the state of a connector and its tasks.
+type StateInfo struct {
+	Name      string                `json:"name"`
+	Connector State                 `json:"connector"`
+	Tasks     []TaskState           `json:"tasks"`
+	Type      cluster.ConnectorType `json:"type"`
+}
+
+// Expanded is one connector of a list with details; what was not asked for is left out.
+type Expanded struct {
+	Status *StateInfo     `json:"status,omitempty"`
+	Info   *ConnectorInfo `json:"info,omitempty"`
+}
+
+// PluginInfo is one plugin of a list.
+type PluginInfo struct {
+	Class   string `json:"class"`
+	Type    string `json:"type"`
+	Version string `json:"version,omitempty"`
+}
+
+func infoOf(v cluster.ConnectorView) ConnectorInfo {
+	i := ConnectorInfo{Name: v.Name, Config: v.Config, Tasks: make([]TaskID, len(v.Tasks)), Type: v.Type}
+	for k, t := range v.Tasks {
+		i.Tasks[k] = TaskID{Connector: v.Name, Task: t.Task}
+	}
+	return i
+}
+
+func stateOf(s cluster.Status) State {
+	out := State{State: s.State, WorkerID: s.WorkerID, Version: s.Version}
+	if s.State == cluster.StateFailed || s.State == cluster.StateRestarting {
+		out.Trace = s.Trace
+	}
+	return out
+}
+
+// statusOf is a connector's state; false before anything was reported.
+func statusOf(v cluster.ConnectorView) (StateInfo, bool) {
+	if v.Status == nil {
+		return StateInfo{}, false
+	}
+	i := StateInfo{Name: v.Name, Connector: stateOf(*v.Status), Tasks: []TaskState{}, Type: v.Type}
+	if v.Deleted {
+		i.Type = cluster.TypeUnknown // as Kafka Connect shows what is on its way out
+	}
+	for _, s := range v.TaskStatuses {
+		i.Tasks = append(i.Tasks, TaskState{ID: s.Job.Task, State: stateOf(s)})
+	}
+	return i, true
+}

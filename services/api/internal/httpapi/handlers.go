@@ -1,0 +1,272 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/services/api/internal/herder"
+)
+
+func (r *request) by() cluster.Author { return cluster.Author{RequestID: r.id} }
+
+// flag reads a boolean parameter: true exactly when it says "true", in any case.
+func (r *request) flag(name string, absent, empty bool) bool {
+	args := r.Request().URI().QueryArgs()
+	if !args.Has(name) {
+		return absent
+	}
+	v := string(args.Peek(name))
+	if v == "" {
+		return empty
+	}
+	return strings.EqualFold(v, "true")
+}
+
+// taskBad tells whether a route's task number is none: then there is no such path.
+func taskBad(route *tableRoute, params []string) bool {
+	for i, p := range paramNames(route.segments) {
+		if p == "{task}" {
+			if _, err := strconv.ParseInt(params[i], 10, 32); err != nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func paramNames(segments []string) (names []string) {
+	for _, s := range segments {
+		if strings.HasPrefix(s, "{") {
+			names = append(names, s)
+		}
+	}
+	return names
+}
+
+func (r *request) task() int {
+	n, err := strconv.ParseInt(r.params[1], 10, 32)
+	if err != nil {
+		return -1 // taskBad has looked
+	}
+	return int(n)
+}
+
+func (s *server) root(r *request) error {
+	info, err := s.herder.Server(r.ctx)
+	if err != nil {
+		return err
+	}
+	return r.json(info)
+}
+
+// healthTime bounds the look at the database.
+const healthTime = 10 * time.Second
+
+type workerStatus struct {
+	Status  string `json:"status"`
+	Message string `json:"message"`
+}
+
+func (s *server) health(r *request) error {
+	ctx, cancel := context.WithTimeout(r.ctx, healthTime)
+	defer cancel()
+	if err := s.herder.Health(ctx); err != nil {
+		return write(r.Ctx, http.StatusInternalServerError, workerStatus{"unhealthy",
+			"Worker was unable to handle this request and may be unable to handle other requests. The worker is currently waiting for the database."})
+	}
+	return r.json(workerStatus{"healthy", "Worker has completed startup and is ready to handle requests."})
+}
+
+func (s *server) list(r *request) error {
+	args := r.Request().URI().QueryArgs()
+	if !args.Has("expand") {
+		names, err := s.herder.Names(r.ctx)
+		if err != nil {
+			return err
+		}
+		return r.json(names)
+	}
+	var status, info bool
+	for _, v := range args.PeekMulti("expand") {
+		status = status || string(v) == "status"
+		info = info || string(v) == "info"
+	}
+	all, err := s.herder.Expand(r.ctx, status, info)
+	if err != nil {
+		return err
+	}
+	return r.json(all)
+}
+
+func (s *server) create(r *request) error {
+	body, err := parseCreate(r.BodyRaw())
+	if err != nil {
+		return err
+	}
+	info, delivered, err := s.herder.Create(r.ctx, herder.CreateRequest{Name: body.name, Config: body.config, Target: body.target, By: r.by()})
+	if err != nil {
+		return err
+	}
+	return r.created(info, delivered)
+}
+
+func (r *request) created(info herder.ConnectorInfo, delivered bool) error {
+	r.delivery(delivered)
+	r.Set(fiber.HeaderLocation, r.Protocol()+"://"+string(r.Request().Host())+"/connectors/"+escape(info.Name))
+	return write(r.Ctx, http.StatusCreated, info)
+}
+
+// escape encodes a name for a path.
+func escape(name string) string { return strings.ReplaceAll(url.PathEscape(name), ";", "%3B") }
+
+func (s *server) get(r *request) error {
+	info, err := s.herder.Info(r.ctx, r.params[0])
+	if err != nil {
+		return err
+	}
+	return r.json(info)
+}
+
+func (s *server) remove(r *request) error {
+	delivered, err := s.herder.Delete(r.ctx, r.params[0], r.by())
+	if err != nil {
+		return err
+	}
+	return r.empty(http.StatusNoContent, delivered)
+}
+
+func (s *server) config(r *request) error {
+	info, err := s.herder.Info(r.ctx, r.params[0])
+	if err != nil {
+		return err
+	}
+	return r.json(info.Config)
+}
+
+func (r *request) configBody() (cluster.Config, error) {
+	v, err := parse(r.BodyRaw())
+	if err != nil {
+		return nil, err
+	}
+	return config(v)
+}
+
+func (s *server) putConfig(r *request) error {
+	body, err := r.configBody()
+	if err != nil {
+		return err
+	}
+	info, created, delivered, err := s.herder.Put(r.ctx, r.params[0], body, r.by())
+	if err != nil {
+		return err
+	}
+	if created {
+		return r.created(info, delivered)
+	}
+	r.delivery(delivered)
+	return r.json(info)
+}
+
+func (s *server) status(r *request) error {
+	info, err := s.herder.Status(r.ctx, r.params[0])
+	if err != nil {
+		return err
+	}
+	return r.json(info)
+}
+
+func (s *server) restart(r *request) error {
+	req := cluster.RestartRequest{Name: r.params[0], IncludeTasks: r.flag("includeTasks", false, false), OnlyFailed: r.flag("onlyFailed", false, false), By: r.by()}
+	if !req.IncludeTasks && !req.OnlyFailed {
+		delivered, err := s.herder.Restart(r.ctx, req.Name, req.By)
+		if err != nil {
+			return err
+		}
+		return r.empty(http.StatusNoContent, delivered)
+	}
+	info, delivered, err := s.herder.RestartSome(r.ctx, req)
+	if err != nil {
+		return err
+	}
+	r.delivery(delivered)
+	return write(r.Ctx, http.StatusAccepted, info)
+}
+
+func (s *server) pause(r *request) error {
+	return s.target(r, cluster.Paused, http.StatusAccepted)
+}
+
+func (s *server) resume(r *request) error {
+	return s.target(r, cluster.Started, http.StatusAccepted)
+}
+
+func (s *server) stopConnector(r *request) error {
+	return s.target(r, cluster.Stopped, http.StatusNoContent)
+}
+
+func (s *server) target(r *request, t cluster.TargetState, status int) error {
+	delivered, err := s.herder.SetTarget(r.ctx, r.params[0], t, r.by())
+	if err != nil {
+		return err
+	}
+	return r.empty(status, delivered)
+}
+
+func (s *server) tasks(r *request) error {
+	tasks, err := s.herder.Tasks(r.ctx, r.params[0])
+	if err != nil {
+		return err
+	}
+	return r.json(tasks)
+}
+
+func (s *server) taskStatus(r *request) error {
+	state, err := s.herder.TaskStatus(r.ctx, r.params[0], r.task())
+	if err != nil {
+		return err
+	}
+	return r.json(state)
+}
+
+func (s *server) restartTask(r *request) error {
+	delivered, err := s.herder.RestartTask(r.ctx, r.params[0], r.task(), r.by())
+	if err != nil {
+		return err
+	}
+	return r.empty(http.StatusNoContent, delivered)
+}
+
+func (s *server) plugins(r *request) error {
+	list, err := s.herder.Plugins(r.ctx, r.flag("connectorsOnly", true, true))
+	if err != nil {
+		return err
+	}
+	return r.json(list)
+}
+
+func (s *server) pluginConfig(r *request) error {
+	keys, err := s.herder.PluginConfig(r.ctx, r.params[0])
+	if err != nil {
+		return err
+	}
+	return r.json(keys)
+}
+
+func (s *server) validate(r *request) error {
+	body, err := r.configBody()
+	if err != nil {
+		return err
+	}
+	infos, err := s.herder.Validate(r.ctx, r.params[0], body)
+	if err != nil {
+		return err
+	}
+	return r.json(infos)
+}

@@ -1,0 +1,46 @@
+// Package httpapi is the REST contract of Kafka Connect over HTTP: routes, negotiation, bodies, errors. It is the only
+// package that knows Fiber, and it decides nothing: each handler reads a request, calls one method of the herder, and
+// writes the answer.
+//
+// Start reading at Routes, the one table of what is served; router.go finds a route in it, handlers.go answers, errors.go is
+// the one place where errors become statuses, body.go reads JSON as strictly as Kafka Connect does.
+package httpapi
+
+import "net/http"
+
+// Route is one line of the table.
+type Route struct {
+	Method  string
+	Pattern string // segments in braces match one non-empty segment
+	Doc     string
+	body    bool // the handler reads a body
+	open    bool // the Content-Type of the request does not matter
+	handle  handler
+}
+
+// Routes is everything that is served.
+func Routes() []Route {
+	return []Route{
+		{Method: http.MethodGet, Pattern: "/", Doc: "Version and Kafka cluster.", open: true, handle: (*server).root},
+		{Method: http.MethodGet, Pattern: "/health", Doc: "Whether requests can be handled.", open: true, handle: (*server).health},
+
+		{Method: http.MethodGet, Pattern: "/connectors", Doc: "Names of the connectors; with expand=status and expand=info, details.", handle: (*server).list},
+		{Method: http.MethodPost, Pattern: "/connectors", Doc: "Create a connector.", body: true, handle: (*server).create},
+		{Method: http.MethodGet, Pattern: "/connectors/{c}", Doc: "Configuration and tasks of a connector.", handle: (*server).get},
+		{Method: http.MethodDelete, Pattern: "/connectors/{c}", Doc: "Delete a connector.", handle: (*server).remove},
+		{Method: http.MethodGet, Pattern: "/connectors/{c}/config", Doc: "Configuration of a connector.", handle: (*server).config},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/config", Doc: "Create a connector, or replace its configuration.", body: true, handle: (*server).putConfig},
+		{Method: http.MethodGet, Pattern: "/connectors/{c}/status", Doc: "State of a connector and its tasks.", handle: (*server).status},
+		{Method: http.MethodPost, Pattern: "/connectors/{c}/restart", Doc: "Restart a connector, with includeTasks and onlyFailed also its tasks.", handle: (*server).restart},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/pause", Doc: "Pause a connector and its tasks.", handle: (*server).pause},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/resume", Doc: "Resume a paused or stopped connector.", handle: (*server).resume},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/stop", Doc: "Stop a connector and remove its tasks.", handle: (*server).stopConnector},
+		{Method: http.MethodGet, Pattern: "/connectors/{c}/tasks", Doc: "Tasks of a connector with their configurations.", handle: (*server).tasks},
+		{Method: http.MethodGet, Pattern: "/connectors/{c}/tasks/{task}/status", Doc: "State of a task.", handle: (*server).taskStatus},
+		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks/{task}/restart", Doc: "Restart a task.", handle: (*server).restartTask},
+
+		{Method: http.MethodGet, Pattern: "/connector-plugins", Doc: "Installed plugins; with connectorsOnly=false all kinds.", handle: (*server).plugins},
+		{Method: http.MethodGet, Pattern: "/connector-plugins/{p}/config", Doc: "Keys of a plugin.", handle: (*server).pluginConfig},
+		{Method: http.MethodPut, Pattern: "/connector-plugins/{p}/config/validate", Doc: "Check a configuration without storing it.", body: true, handle: (*server).validate},
+	}
+}

@@ -1,0 +1,210 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/google/uuid"
+
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/services/api/internal/herder"
+)
+
+const (
+	maxBody        = 16 << 20
+	requestTimeout = 90 * time.Second // as in Kafka Connect
+	readTimeout    = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+)
+
+// Options are what a Server is made of.
+type Options struct {
+	Herder  *herder.Herder
+	Logger  *slog.Logger
+	Metrics *Metrics // nil = none
+}
+
+// Server serves the routes.
+type Server struct {
+	app *fiber.App
+}
+
+// server is what handlers see.
+type server struct {
+	herder  *herder.Herder
+	log     *slog.Logger
+	metrics *Metrics
+	table   table
+}
+
+// handler answers one route. Its error becomes the answer.
+type handler func(s *server, r *request) error
+
+// New makes a server; Serve starts it.
+func New(o Options) *Server {
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	s := &server{herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(Routes())}
+	app := fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		Immutable:             true, // strings outlive the request's buffers
+		BodyLimit:             maxBody,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		ReadTimeout:           readTimeout,
+		IdleTimeout:           idleTimeout,
+		ServerHeader:          "",
+		RequestMethods: append(fiber.DefaultMethods[:len(fiber.DefaultMethods):len(fiber.DefaultMethods)],
+			"get", "post", "put", "delete", "PROPFIND"), // unknown methods are ours to refuse
+		ErrorHandler: func(c *fiber.Ctx, err error) error { // what Fiber itself refuses
+			code := http.StatusInternalServerError
+			if fe, ok := err.(*fiber.Error); ok { //nolint:errorlint // Fiber's own, never wrapped
+				code = fe.Code
+			}
+			return write(c, code, envelope{code, statusError(code).Error()})
+		},
+	})
+	app.Use(s.serve)
+	return &Server{app: app}
+}
+
+// Serve serves until Shutdown; then it returns nil.
+func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
+
+// Shutdown stops taking requests and waits for those that are running, until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error { return s.app.ShutdownWithContext(ctx) }
+
+// request is one request on its way through a handler.
+type request struct {
+	*fiber.Ctx
+	ctx    context.Context //nolint:containedctx // the request's own deadline
+	id     string
+	params []string
+}
+
+// serve finds the route, negotiates, and calls the handler, in the order of Kafka Connect's checks.
+func (s *server) serve(c *fiber.Ctx) (err error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	r := &request{Ctx: c, ctx: ctx, id: uuid.NewString()}
+	c.Set("X-Request-Id", r.id)
+	pattern := "unknown"
+	defer func() {
+		if p := recover(); p != nil { // one bad request must not take the process with it
+			s.log.Error("panic while answering", slog.String(obs.KeyRequestID, r.id), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = s.fail(r, fmt.Errorf("panic: %v", p))
+		}
+		s.metrics.answered(c.Method(), pattern, c.Response().StatusCode(), time.Since(began))
+	}()
+	route, done, err := s.route(r)
+	if route != nil {
+		pattern = route.Pattern
+	}
+	if err != nil {
+		return s.fail(r, err)
+	}
+	if done {
+		return nil
+	}
+	if err := route.handle(s, r); err != nil {
+		return s.fail(r, err)
+	}
+	if c.Method() == http.MethodHead {
+		c.Response().SkipBody = true
+	}
+	return nil
+}
+
+// route finds the route of a request. done: it has been answered (OPTIONS).
+func (s *server) route(r *request) (route *tableRoute, done bool, err error) {
+	found, params, badEscape := s.table.find(string(r.Request().URI().PathOriginal()))
+	if badEscape {
+		return nil, false, statusError(http.StatusBadRequest)
+	}
+	if len(found) == 0 {
+		return nil, false, statusError(http.StatusNotFound)
+	}
+	method := r.Method()
+	route, allowed := pick(found, method)
+	if method == http.MethodOptions {
+		r.Set(fiber.HeaderAllow, strings.Join(allowed, ","))
+		r.Set(fiber.HeaderContentType, "text/plain")
+		return nil, true, r.SendString(strings.Join(allowed, ", "))
+	}
+	if route == nil {
+		r.Set(fiber.HeaderAllow, strings.Join(allowed, ","))
+		return nil, false, statusError(http.StatusMethodNotAllowed)
+	}
+	if taskBad(route, params) {
+		return route, false, statusError(http.StatusNotFound)
+	}
+	contentType := r.Request().Header.ContentType()
+	given := len(contentType) > 0 || bytes.Contains(bytes.ToLower(r.Request().Header.RawHeaders()), []byte("content-type:")) // an empty one counts
+	refused, bad := unsupported(route, string(contentType), given, len(r.BodyRaw()) > 0)
+	switch {
+	case bad:
+		return route, false, statusError(http.StatusBadRequest)
+	case refused:
+		return route, false, statusError(http.StatusUnsupportedMediaType)
+	case !acceptable(r.Get(fiber.HeaderAccept)):
+		return route, false, statusError(http.StatusNotAcceptable)
+	}
+	r.params = params
+	return route, false, nil
+}
+
+// fail answers with an error.
+func (s *server) fail(r *request, err error) error {
+	e, logged := answer(err, r.id)
+	if logged {
+		s.log.Error("request failed", slog.String(obs.KeyRequestID, r.id), slog.String("method", r.Method()), slog.Any(obs.KeyErr, err))
+	}
+	if err := write(r.Ctx, e.Code, e); err != nil {
+		return err
+	}
+	if r.Method() == http.MethodHead {
+		r.Response().SkipBody = true
+	}
+	return nil
+}
+
+// write answers with JSON, without escaping <, > and &.
+func write(c *fiber.Ctx, status int, v any) error {
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	return c.Status(status).SendString(strings.TrimSuffix(b.String(), "\n"))
+}
+
+func (r *request) json(v any) error { return write(r.Ctx, http.StatusOK, v) }
+
+// empty answers without a body. delivered tells that the schedulers were told; if not they find out by looking (NO-2).
+func (r *request) empty(status int, delivered bool) error {
+	r.delivery(delivered)
+	r.Status(status)
+	r.Response().Header.SetNoDefaultContentType(true)
+	r.Response().ResetBody()
+	return nil
+}
+
+// delivery tells a client that its change takes effect a little later than usual.
+func (r *request) delivery(delivered bool) {
+	if !delivered {
+		r.Set("Millrace-Delivery", "polling")
+	}
+}

@@ -1,0 +1,51 @@
+// Command api serves the REST API of Kafka Connect. Run as many as availability needs.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/millrace/millrace/internal/env"
+	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/program"
+	"github.com/millrace/millrace/services/api/apiserver"
+)
+
+type settings struct {
+	apiserver.Config
+	natsCreds string
+}
+
+func (s *settings) table() *env.Table {
+	t := env.New("api", "Serves the REST API of Kafka Connect.")
+	t.String(&s.Listen, "listen", apiserver.DefaultListen, "Address of the REST API.")
+	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Listen on an address that is not loopback although nobody has to log in.")
+	t.Secret(&s.Postgres, "postgres-url", "URL of the Postgres database, for example postgres://user:password@host/millrace.")
+	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
+	t.String(&s.natsCreds, "nats-creds", "", "File with NATS credentials.")
+	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9082", "Address of metrics and health; empty for none.")
+	return t
+}
+
+func main() {
+	var s settings
+	program.Program{Name: "api", Table: s.table(), Run: s.run}.Main()
+}
+
+func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) error {
+	if s.Postgres == "" {
+		return exitcode.Input(fmt.Errorf("-postgres-url or %s must name the database", env.Variable("postgres-url")))
+	}
+	if s.natsCreds != "" {
+		s.NATS.NATSOptions = append(s.NATS.NATSOptions, nats.UserCredentials(s.natsCreds))
+	}
+	s.Logger, s.Registerer = log, obs.NewRegistry()
+	s.Ready = func(i apiserver.Info) {
+		log.Info("api is up", slog.String("listen", i.Addr), slog.String("admin", i.Admin))
+	}
+	return apiserver.Run(ctx, s.Config)
+}
