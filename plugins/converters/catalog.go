@@ -33,6 +33,6 @@ func All() []plugin.Plugin {
 
 // typeKey tells a converter what it converts; the worker sets it.
 var typeKey = config.Key{Name: "converter.type", Type: config.String, Importance: config.Low, Doc: "What it converts: key, value or header.",
-	Validators: []config.Rule{config.OneOf("key", "value", "header")}, Default: config.Default("value")}
+	Validators: []config.Rule{config.OneOf("key", "value", "header")}, Required: true}
 
 var typeOnlyDef = &config.Def{Keys: []config.Key{typeKey}}

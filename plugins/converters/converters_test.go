@@ -140,3 +140,13 @@ func TestSimpleHeader_guesses_what_a_text_stands_for(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, data.SchemaAndValue{}, sv)
 }
+
+func TestJSON_schema_content_is_the_schema_of_everything_that_is_read(t *testing.T) {
+	t.Parallel()
+	c := conv(t, "JsonConverter", map[string]string{"schema.content": `{"type":"int32","optional":false}`})
+	sv, err := c.ToConnect("t", []byte("5"))
+	require.NoError(t, err)
+	require.Equal(t, int32(5), sv.Value)
+	require.Equal(t, data.Int32, sv.Schema.Type())
+	require.ErrorContains(t, c.Configure(map[string]string{"schema.content": `{"type":"nonsense"}`}, converter.ForValue), "schema.content")
+}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"strconv"
 
 	"github.com/millrace/millrace/sdk/config"
@@ -15,13 +16,15 @@ import (
 )
 
 var jsonDef = &config.Def{Keys: []config.Key{typeKey,
-	{Name: "schemas.enable", Type: config.Boolean, Default: config.Default("true"), Importance: config.High, Group: "Schemas", Order: 1, Width: config.WidthMedium,
+	{Name: "schemas.enable", Type: config.Boolean, Default: config.Default("true"), Importance: config.High, Group: "Schemas", Order: 0, Width: config.WidthMedium,
 		DisplayName: "Enable Schemas", Doc: "Write each value with its schema, and expect it so."},
-	{Name: "schemas.cache.size", Type: config.Int, Default: config.Default("1000"), Importance: config.High, Group: "Schemas", Order: 2, Width: config.WidthMedium,
+	{Name: "schemas.cache.size", Type: config.Int, Default: config.Default("1000"), Importance: config.High, Group: "Schemas", Order: 1, Width: config.WidthMedium,
 		DisplayName: "Schema Cache Size", Doc: "How many schemas are remembered."},
-	{Name: "decimal.format", Type: config.String, Default: config.Default("BASE64"), Importance: config.Low, Group: "Serialization", Order: 1, Width: config.WidthMedium,
+	{Name: "schema.content", Type: config.String, Importance: config.High, Group: "Schemas", Order: 2, Width: config.WidthMedium,
+		DisplayName: "Schema Content", Doc: "The schema of all values that are read, as JSON; they are then read as payload alone. Only with schemas.enable."},
+	{Name: "decimal.format", Type: config.String, Default: config.Default("BASE64"), Importance: config.Low, Group: "Serialization", Order: 0, Width: config.WidthMedium,
 		DisplayName: "Decimal Format", Doc: "How decimals are written.", Validators: []config.Rule{config.OneOfFold("BASE64", "NUMERIC")}},
-	{Name: "replace.null.with.default", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low, Group: "Schemas", Order: 3, Width: config.WidthMedium,
+	{Name: "replace.null.with.default", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low, Group: "Serialization", Order: 1, Width: config.WidthMedium,
 		DisplayName: "Replace null with default", Doc: "Let a field's default take the place of null."},
 }}
 
@@ -30,16 +33,25 @@ type jsonConverter struct {
 	schemas, defaults bool
 	written           map[*data.Schema][]byte // schemas as JSON, by identity
 	read              map[string]*data.Schema // by their text
+	content           json.RawMessage         // schema of everything that is read; nil: it comes with each value
 	cache             int
 }
 
-func (c *jsonConverter) Configure(props map[string]string, _ converter.Use) error {
-	v, problems := jsonDef.Parse(props)
+func (c *jsonConverter) Configure(props map[string]string, use converter.Use) error {
+	given := map[string]string{typeKey.Name: string(use)}
+	maps.Copy(given, props)
+	v, problems := jsonDef.Parse(given)
 	if len(problems) > 0 {
 		return connecterr.New(connecterr.Config, "%s", problems[0].Message)
 	}
 	c.schemas, c.defaults, c.cache = v.Bool("schemas.enable"), v.Bool("replace.null.with.default"), int(v.Int("schemas.cache.size"))
-	c.written, c.read = map[*data.Schema][]byte{}, map[string]*data.Schema{}
+	c.written, c.read, c.content = map[*data.Schema][]byte{}, map[string]*data.Schema{}, nil
+	if text := v.String("schema.content"); text != "" {
+		c.content = json.RawMessage(text)
+		if _, err := c.readSchema(c.content); err != nil {
+			return connecterr.Wrap(connecterr.Config, err, "Invalid value for configuration schema.content")
+		}
+	}
 	return nil
 }
 
@@ -70,6 +82,9 @@ func (c *jsonConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, erro
 		v, err := decode(b)
 		return data.SchemaAndValue{Value: v}, err
 	}
+	if c.content != nil {
+		return c.withSchema(c.content, b)
+	}
 	var envelope map[string]json.RawMessage
 	err := json.Unmarshal(b, &envelope)
 	text, hasSchema := envelope["schema"]
@@ -81,6 +96,11 @@ func (c *jsonConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, erro
 		return data.SchemaAndValue{}, connecterr.New(connecterr.Data, `JsonConverter with schemas.enable requires "schema" and "payload" fields and may not contain `+
 			`additional fields. If you are trying to deserialize plain JSON data, set schemas.enable=false in your converter configuration.`)
 	}
+	return c.withSchema(text, payload)
+}
+
+// withSchema reads a payload by a schema.
+func (c *jsonConverter) withSchema(text, payload json.RawMessage) (data.SchemaAndValue, error) {
 	schema, err := c.readSchema(text)
 	if err != nil {
 		return data.SchemaAndValue{}, err

@@ -39,6 +39,32 @@ func (h *Herder) Put(ctx context.Context, name string, config cluster.Config, by
 	if err != nil {
 		return ConnectorInfo{}, false, false, err
 	}
+	return h.replace(ctx, n)
+}
+
+// Patch changes some keys of a configuration; null removes a key. As in Kafka Connect, the name in it is not compared with
+// the connector's.
+func (h *Herder) Patch(ctx context.Context, name string, patch cluster.Config, by cluster.Author) (info ConnectorInfo, delivered bool, err error) {
+	v, err := h.store.Connector(ctx, name)
+	if err != nil {
+		return ConnectorInfo{}, false, err
+	}
+	config := v.Config.Clone()
+	for k, value := range patch {
+		if config[k] = value; value == nil {
+			delete(config, k)
+		}
+	}
+	n, err := h.checked(ctx, name, config, by)
+	if err != nil {
+		return ConnectorInfo{}, false, err
+	}
+	info, _, delivered, err = h.replace(ctx, n)
+	return info, delivered, err
+}
+
+// replace stores a configuration that was checked.
+func (h *Herder) replace(ctx context.Context, n cluster.NewConnector) (info ConnectorInfo, created, delivered bool, err error) {
 	c, created, out, err := h.store.PutConnector(ctx, n)
 	if err != nil {
 		return ConnectorInfo{}, false, false, err
@@ -48,7 +74,7 @@ func (h *Herder) Put(ctx context.Context, name string, config cluster.Config, by
 		return infoOf(cluster.ConnectorView{Connector: c}), true, delivered, nil
 	}
 	// The tasks are those from before: the new configuration decides about them later.
-	v, err := h.store.Connector(ctx, name)
+	v, err := h.store.Connector(ctx, n.Name)
 	v.Connector = c
 	return infoOf(v), false, delivered, err
 }
@@ -60,6 +86,11 @@ func (h *Herder) accept(ctx context.Context, name string, config cluster.Config,
 		return cluster.NewConnector{}, cluster.Errorf(cluster.Invalid, "Connector name configuration (%s) doesn't match connector name in the URL (%s)", given, name)
 	}
 	config["name"] = &name
+	return h.checked(ctx, name, config, by)
+}
+
+// checked is a configuration to store, after validation.
+func (h *Herder) checked(ctx context.Context, name string, config cluster.Config, by cluster.Author) (cluster.NewConnector, error) {
 	infos, plug, err := h.check(ctx, config)
 	if err != nil {
 		return cluster.NewConnector{}, err

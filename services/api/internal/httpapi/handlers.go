@@ -119,7 +119,7 @@ func (s *server) create(r *request) error {
 
 func (r *request) created(info herder.ConnectorInfo, delivered bool) error {
 	r.delivery(delivered)
-	r.Set(fiber.HeaderLocation, r.Protocol()+"://"+string(r.Request().Host())+"/connectors/"+escape(info.Name))
+	r.Set(fiber.HeaderLocation, "http://"+string(r.Request().Host())+"/connectors/"+escape(info.Name))
 	return write(r.Ctx, http.StatusCreated, info)
 }
 
@@ -172,6 +172,32 @@ func (s *server) putConfig(r *request) error {
 	}
 	r.delivery(delivered)
 	return r.json(info)
+}
+
+func (s *server) patchConfig(r *request) error {
+	var patch cluster.Config
+	if !emptyBody(r.BodyRaw()) {
+		var err error
+		if patch, err = r.configBody(); err != nil {
+			return err
+		}
+	} else if _, err := s.herder.Info(r.ctx, r.params[0]); err != nil {
+		return err // an unknown connector is told of before a body that is nothing
+	} else {
+		return bad("The request's body must be a JSON object with the keys to change")
+	}
+	info, delivered, err := s.herder.Patch(r.ctx, r.params[0], patch, r.by())
+	if err != nil {
+		return err
+	}
+	r.delivery(delivered)
+	return r.json(info)
+}
+
+// emptyBody tells whether there is nothing in a body, or the word null.
+func emptyBody(b []byte) bool {
+	text := strings.TrimSpace(string(b))
+	return text == "" || text == "null"
 }
 
 func (s *server) status(r *request) error {

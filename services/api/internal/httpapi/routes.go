@@ -30,6 +30,7 @@ func Routes() []Route {
 		{Method: http.MethodDelete, Pattern: "/connectors/{c}", Doc: "Delete a connector.", handle: (*server).remove},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/config", Doc: "Configuration of a connector.", handle: (*server).config},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/config", Doc: "Create a connector, or replace its configuration.", body: true, handle: (*server).putConfig},
+		{Method: http.MethodPatch, Pattern: "/connectors/{c}/config", Doc: "Change some keys of a configuration; null removes a key.", body: true, handle: (*server).patchConfig},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/status", Doc: "State of a connector and its tasks.", handle: (*server).status},
 		{Method: http.MethodPost, Pattern: "/connectors/{c}/restart", Doc: "Restart a connector, with includeTasks and onlyFailed also its tasks.", handle: (*server).restart},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/pause", Doc: "Pause a connector and its tasks.", handle: (*server).pause},

@@ -21,6 +21,7 @@ import (
 
 const (
 	maxBody        = 16 << 20
+	maxHeader      = 64 << 10         // request line and headers: names may be long
 	requestTimeout = 90 * time.Second // as in Kafka Connect
 	readTimeout    = 30 * time.Second
 	idleTimeout    = 2 * time.Minute
@@ -63,9 +64,12 @@ func New(o Options) *Server {
 		StrictRouting:         true,
 		ReadTimeout:           readTimeout,
 		IdleTimeout:           idleTimeout,
-		ServerHeader:          "",
+		ReadBufferSize:        maxHeader,
+
+		DisablePreParseMultipartForm: true, // refused by its media type
+		ServerHeader:                 "",
 		RequestMethods: append(fiber.DefaultMethods[:len(fiber.DefaultMethods):len(fiber.DefaultMethods)],
-			"get", "post", "put", "delete", "PROPFIND"), // unknown methods are ours to refuse
+			"get", "post", "put", "delete", "PROPFIND", "LINK", "UNLINK", "PURGE"), // so that refusing them is ours
 		ErrorHandler: func(c *fiber.Ctx, err error) error { // what Fiber itself refuses
 			code := http.StatusInternalServerError
 			if fe, ok := err.(*fiber.Error); ok { //nolint:errorlint // Fiber's own, never wrapped

@@ -1,0 +1,77 @@
+package allinone_test
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/embedded/pgembed"
+	"github.com/millrace/millrace/plugins/connectors"
+	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/allinone/allinone"
+	"github.com/millrace/millrace/tests/e2e/rest"
+)
+
+// start runs an all-in-one on embedded parts until the test ends.
+func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
+	t.Helper()
+	if _, err := pgembed.FindBin(); err != nil {
+		if os.Getenv("MILLRACE_REQUIRE_ALL") != "" { //nolint:forbidigo // a test's switch
+			t.Fatal(err)
+		}
+		t.Skip("left out: " + err.Error())
+	}
+	dir := t.TempDir()
+	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{dir}}), converters.All()...)...)
+	require.NoError(t, err)
+	ready := make(chan allinone.Info, 1)
+	cfg := allinone.Config{Listen: "127.0.0.1:0", DataDir: dir, Plugins: plugins, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+		Worker: map[string]string{"value.converter.schemas.enable": "false", "key.converter.schemas.enable": "false", "offset.flush.interval.ms": "1000"},
+		Ready:  func(i allinone.Info) { ready <- i }}
+	if change != nil {
+		change(&cfg)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- allinone.Run(ctx, cfg) }()
+	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+	select {
+	case info := <-ready:
+		return info
+	case err := <-done:
+		done <- nil
+		t.Fatal(err)
+	case <-time.After(60 * time.Second):
+		t.Fatal("it does not start")
+	}
+	return allinone.Info{}
+}
+
+// ours are the rows whose answer differs on purpose.
+var ours = map[string]string{
+	"create-46":      "the class is an abstract helper of Kafka's tests; here there is no such class",
+	"create-48":      "the class is an interface of Kafka's; here there is no such class",
+	"create-59":      "config providers belong to the operator; keys in a connector's configuration are stored and not obeyed, as in 4.4.0",
+	"create-60":      "follows from create-59",
+	"json-bodies-2":  "Kafka Connect notices the wrong type before it notices that the text ends",
+	"json-bodies-69": "the same",
+	"matrix-77":      "calls between workers are not served",
+	"187.2":          "the version of the connector is ours",
+}
+
+func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
+	t.Parallel()
+	for _, file := range rest.Files(t) {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			info := start(t, nil) // of its own: the recordings list all connectors
+			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours}, file)
+		})
+	}
+}

@@ -1,0 +1,339 @@
+// Package rest replays exchanges that were recorded from Kafka Connect against a running Millrace, and compares the answers.
+// It is imported by tests that start one.
+//
+// The rows of a file were played in order on one worker and build on each other; a file is replayed from the top on
+// connectors of its own.
+package rest
+
+import (
+	"bufio"
+	"bytes"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+//go:embed testdata
+var testdata embed.FS
+
+// row is one recorded exchange. The README of the recordings is the source of the rules in compare.
+type row struct {
+	ID      string `json:"id"`
+	Title   string `json:"title"`
+	Polled  bool   `json:"polled"`
+	Reduced bool   `json:"reduced"`
+	Request struct {
+		Method  string            `json:"method"`
+		Path    string            `json:"path"`
+		Headers map[string]string `json:"headers"`
+		Body    *string           `json:"body"`
+	} `json:"request"`
+	Response struct {
+		Status  int               `json:"status"`
+		Headers map[string]string `json:"headers"`
+		Body    string            `json:"body"`
+	} `json:"response"`
+}
+
+// Target is where to replay.
+type Target struct {
+	Base string // http://host:port
+	Dir  string // an existing, writable folder whose files connectors may use
+	// Ours lists rows whose answer is different on purpose, with the reason; they are sent, and their answer is not looked
+	// at.
+	Ours map[string]string
+}
+
+// tooMany differences end a replay: what follows builds on what went wrong.
+const tooMany = 5
+
+// settle is how long an effect that comes later is waited for.
+const settle = 15 * time.Second
+
+// Files lists the recordings.
+func Files(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := testdata.ReadDir("testdata")
+	require.NoError(t, err)
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".jsonl"))
+	}
+	return names
+}
+
+// Replay plays one file.
+func Replay(t *testing.T, target Target, file string) {
+	b, err := testdata.ReadFile("testdata/" + file + ".jsonl")
+	require.NoError(t, err)
+	p := &player{target: target, run: "r" + strings.ReplaceAll(file, "-", "") + fmt.Sprint(time.Now().UnixNano()%1_000_000), dir: filepath.Join(target.Dir, file)}
+	require.NoError(t, os.MkdirAll(p.dir, 0o750))
+	lines := bufio.NewScanner(bytes.NewReader(b))
+	lines.Buffer(nil, 4<<20)
+	failed := 0
+	for lines.Scan() && failed < tooMany {
+		var r row
+		require.NoError(t, json.Unmarshal([]byte(p.fill(lines.Text())), &r))
+		if d := p.play(t, r); d != "" {
+			failed++
+			t.Errorf("%s (%s)\n%s %s\nbody: %s\n%s", r.ID, r.Title, r.Request.Method, r.Request.Path, show(r.Request.Body), d)
+		}
+	}
+	require.NoError(t, lines.Err())
+}
+
+func show(s *string) string {
+	if s == nil {
+		return "none"
+	}
+	return *s
+}
+
+type player struct {
+	target Target
+	run    string
+	dir    string
+}
+
+// fill replaces the tokens of a recorded line.
+func (p *player) fill(line string) string {
+	u, err := url.Parse(p.target.Base)
+	if err != nil {
+		panic(err) // the test's own
+	}
+	return strings.NewReplacer("{{RUN}}", p.run, "{{TMP}}", p.dir, "{{WORKER}}", u.Host).Replace(line)
+}
+
+// play sends a row, again and again where its effect comes later, and returns what differs.
+func (p *player) play(t *testing.T, r row) (diff string) {
+	t.Helper()
+	reads := r.Request.Method == http.MethodGet || r.Request.Method == http.MethodHead
+	deadline := time.Now().Add(settle)
+	for {
+		status, header, body, err := p.send(r)
+		if err != nil {
+			return err.Error()
+		}
+		if _, ours := p.target.Ours[r.ID]; ours {
+			return ""
+		}
+		diff = compare(r, status, header, body)
+		if diff == "" || !reads || time.Now().After(deadline) {
+			return diff
+		}
+		if !r.Polled && passing(r, status) {
+			return "" // it read a state in passing: either answer is fine
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// passing tells whether a row that was not polled shows a state that comes and goes.
+func passing(r row, status int) bool {
+	path, query, _ := strings.Cut(r.Request.Path, "?")
+	state := strings.HasSuffix(strings.TrimSuffix(path, "/"), "/status") || strings.Contains(query, "status")
+	return state && (status == http.StatusOK || status == http.StatusNotFound) && (r.Response.Status == http.StatusOK || r.Response.Status == http.StatusNotFound)
+}
+
+func (p *player) send(r row) (status int, header http.Header, body []byte, err error) {
+	var in io.Reader = http.NoBody
+	if r.Request.Body != nil {
+		in = strings.NewReader(*r.Request.Body)
+	}
+	req, err := http.NewRequest(r.Request.Method, p.target.Base+"/", in) //nolint:noctx // a test's request
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	path, query, _ := strings.Cut(r.Request.Path, "?")
+	req.URL.Opaque = path // as recorded, byte for byte
+	req.URL.RawQuery = query
+	for k, v := range r.Request.Headers {
+		req.Header.Set(k, v)
+	}
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
+	}
+	if _, given := r.Request.Headers["User-Agent"]; !given {
+		req.Header.Set("User-Agent", "")
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, resp.Header, body, err
+}
+
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// compare returns how an answer differs from the recorded one.
+func compare(r row, status int, header http.Header, body []byte) string {
+	if status != r.Response.Status {
+		return fmt.Sprintf("status %d, want %d\ngot:  %s\nwant: %s", status, r.Response.Status, body, r.Response.Body)
+	}
+	if want := r.Response.Headers["location"]; want != "" {
+		a, errA := url.PathUnescape(want)
+		b, errB := url.PathUnescape(header.Get("Location"))
+		if errA != nil || errB != nil || a != b {
+			return fmt.Sprintf("location %q, want %q", header.Get("Location"), want)
+		}
+	}
+	if want := r.Response.Headers["content-type"]; want != "" && media(header.Get("Content-Type")) != media(want) && len(r.Response.Body) > 0 {
+		return fmt.Sprintf("content type %q, want %q", header.Get("Content-Type"), want)
+	}
+	if r.Request.Method == http.MethodOptions {
+		return compareSets("allow", header.Get("Allow"), r.Response.Headers["allow"])
+	}
+	if r.Response.Body == "" || strings.HasPrefix(r.Response.Body, "{{") || r.Reduced {
+		if len(body) > 0 && r.Response.Body == "" && r.Response.Status != http.StatusBadRequest {
+			return fmt.Sprintf("a body where none is expected: %s", body)
+		}
+		return ""
+	}
+	var got, want any
+	if err := json.Unmarshal(body, &got); err != nil {
+		return fmt.Sprintf("the answer is no JSON: %v: %s", err, body)
+	}
+	if err := json.Unmarshal([]byte(r.Response.Body), &want); err != nil {
+		return fmt.Sprintf("the recording is no JSON: %v", err)
+	}
+	if d := differ("", got, want); d != "" {
+		return fmt.Sprintf("%s\ngot:  %s\nwant: %s", d, body, r.Response.Body)
+	}
+	return ""
+}
+
+func media(s string) string { m, _, _ := strings.Cut(s, ";"); return m }
+
+func compareSets(what, got, want string) string {
+	set := func(s string) []string {
+		parts := strings.Split(strings.ReplaceAll(s, " ", ""), ",")
+		slices.Sort(parts)
+		return parts
+	}
+	if !reflect.DeepEqual(set(got), set(want)) {
+		return fmt.Sprintf("%s %q, want %q", what, got, want)
+	}
+	return ""
+}
+
+// javaWords are parts of messages whose rest is an accident of Java: only these parts must be there.
+var javaWords = []string{"Unrecognized field", "Cannot deserialize value", "Cannot construct instance", "Cannot coerce empty String", "Trailing token"}
+
+// differ compares two JSON values structurally, with what may differ left out.
+func differ(at string, got, want any) string {
+	switch w := want.(type) {
+	case map[string]any:
+		g, ok := got.(map[string]any)
+		if !ok {
+			return fmt.Sprintf("%s: %v, want an object", at, got)
+		}
+		for k, wv := range w {
+			gv, there := g[k]
+			if k == "version" || k == "commit" || k == "kafka_cluster_id" || k == "worker_id" || k == "documentation" {
+				continue // D1, D6
+			}
+			if !there {
+				return fmt.Sprintf("%s.%s is missing", at, k)
+			}
+			if d := differ(at+"."+k, gv, wv); d != "" {
+				return d
+			}
+		}
+		for k := range g {
+			if _, there := w[k]; !there && k != "order" && k != "version" { // D5, D6
+				return fmt.Sprintf("%s.%s is there and should not be", at, k)
+			}
+		}
+		return ""
+	case []any:
+		g, ok := got.([]any)
+		g = slices.DeleteFunc(g, ourKey)
+		if !ok || len(g) != len(w) {
+			return fmt.Sprintf("%s: %v, want %v", at, got, want)
+		}
+		for i := range w {
+			if d := differ(fmt.Sprintf("%s[%d]", at, i), g[i], w[i]); d != "" {
+				return d
+			}
+		}
+		return ""
+	case string:
+		return differText(at, got, w)
+	}
+	if !reflect.DeepEqual(got, want) {
+		return fmt.Sprintf("%s: %v, want %v", at, got, want)
+	}
+	return ""
+}
+
+// ourKey tells whether an entry of a list of keys is one that Kafka Connect does not have.
+func ourKey(entry any) bool {
+	m, _ := entry.(map[string]any)
+	value, _ := m["value"].(map[string]any)
+	return m["name"] == "file.truncation" || value["name"] == "file.truncation"
+}
+
+func differText(at string, got any, want string) string {
+	g, ok := got.(string)
+	switch {
+	case !ok:
+		return fmt.Sprintf("%s: %v, want %q", at, got, want)
+	case g == want:
+		return ""
+	case strings.HasSuffix(at, ".trace"): // the first line counts
+		a, _, _ := strings.Cut(g, "\n")
+		b, _, _ := strings.Cut(want, "\n")
+		_, message, said := strings.Cut(b, ": ")
+		if a == b || !said && a != "" || said && strings.Contains(a, message) {
+			return "" // Java's class may be another; a class without a message says nothing
+		}
+	case strings.HasSuffix(at, ".message") || strings.Contains(at, ".errors"):
+		for _, word := range javaWords {
+			if strings.Contains(want, word) {
+				if strings.Contains(g, word) {
+					return ""
+				}
+				return fmt.Sprintf("%s: %q, want it to contain %q", at, g, word)
+			}
+		}
+		if head, _, listed := strings.Cut(want, "{{PLUGIN_LIST}}"); listed || strings.Contains(want, "available connectors are: ") {
+			if !listed {
+				head = want[:strings.Index(want, "available connectors are: ")]
+			}
+			head = strings.TrimPrefix(head, "org.apache.kafka.connect.errors.ConnectException: ") // D13
+			if strings.Contains(g, strings.TrimSpace(head)) {
+				return ""
+			}
+		}
+		if strings.Contains(want, "contains no connector type") && strings.Contains(g, "Connector config contains no connector type") {
+			return "" // D11
+		}
+		if javaAccident(want) && g != "" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%s: %q, want %q", at, g, want)
+}
+
+// javaAccident tells whether a message's wording is Jackson's, a NullPointerException's or a regular expression's.
+func javaAccident(s string) bool {
+	for _, word := range []string{"[Source: ", "Cannot invoke ", "Invalid regex: ", "through reference chain", "No content to map", "Null pointer"} {
+		if strings.Contains(s, word) {
+			return true
+		}
+	}
+	return false
+}
