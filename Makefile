@@ -27,8 +27,8 @@ run: ## the same, and stay: the REST API is at http://127.0.0.1:8083
 	@$(BIN)/millrace demo -stay
 
 .PHONY: test
-test: ## every test on embedded parts, with the race detector; what is left out is listed
-	go test -race -shuffle=on $(PACKAGES)
+test: ## every test, with the race detector; beside a real Kafka broker where Java and Maven are installed. What is left out is listed
+	@go run ./tests/servers/cmd/servers test $(PACKAGES)
 
 .PHONY: build
 build: ## compile everything

@@ -3,43 +3,24 @@ package kafkaio
 import (
 	"context"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace/millrace/embedded/kafkaembed"
 	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/tests/servers"
 )
 
 // patience is generous: the machine may be busy.
 const patience = 60 * time.Second
 
-var shared struct {
-	sync.Once
-	bootstrap string
-	err       error
-}
-
-// onBrokers runs a test against every broker at hand.
+// onBrokers runs a test against the embedded broker and a real one.
 func onBrokers(t *testing.T, test func(t *testing.T, bootstrap string)) {
 	t.Helper()
 	t.Parallel()
-	t.Run("embedded", func(t *testing.T) {
-		t.Parallel()
-		shared.Do(func() {
-			b, err := kafkaembed.Start(context.Background(), kafkaembed.Options{Partitions: 4})
-			if err != nil {
-				shared.err = err
-				return
-			}
-			shared.bootstrap = b.Bootstrap() // lives as long as the test process
-		})
-		require.NoError(t, shared.err)
-		test(t, shared.bootstrap)
-	})
+	servers.Brokers(t, test)
 }
 
 var names atomic.Int64

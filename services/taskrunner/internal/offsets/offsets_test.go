@@ -2,17 +2,19 @@ package offsets
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"github.com/millrace/millrace/embedded/kafkaembed"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/tests/servers"
 )
 
 func TestRecords_are_in_Kafka_Connects_format(t *testing.T) {
@@ -86,23 +88,25 @@ func TestRecords_come_back_as_they_were(t *testing.T) {
 
 func TestStore_sees_what_was_committed_before_the_question_and_nothing_else(t *testing.T) {
 	t.Parallel()
-	broker, err := kafkaembed.Start(t.Context(), kafkaembed.Options{})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, broker.Close(context.Background())) })
-	cfg := kafkaio.Config{"bootstrap.servers": broker.Bootstrap()}
-	s := NewStore(Options{Topic: "offs", Partitions: 3, Replication: 1, Consumer: cfg, Admin: cfg, Logger: slog.New(slog.DiscardHandler)})
+	servers.Brokers(t, storeSees)
+}
+
+func storeSees(t *testing.T, bootstrap string) {
+	cfg := kafkaio.Config{"bootstrap.servers": bootstrap}
+	topic := fmt.Sprintf("offs-%d", time.Now().UnixNano()) // a real broker may have seen other runs
+	s := NewStore(Options{Topic: topic, Partitions: 3, Replication: 1, Consumer: cfg, Admin: cfg, Logger: slog.New(slog.DiscardHandler)})
 	defer s.Close()
 	file := data.MapOf("filename", "a")
 	offset, err := s.Reader("c").Offset(t.Context(), file)
 	require.NoError(t, err)
 	require.Nil(t, offset, "and the topic has been made")
 
-	p, err := kafkaio.NewProducer(t.Context(), kafkaio.ProducerConfig{Client: cfg, TransactionalID: "tx"})
+	p, err := kafkaio.NewProducer(t.Context(), kafkaio.ProducerConfig{Client: cfg, TransactionalID: topic})
 	require.NoError(t, err)
 	defer p.Close(context.Background()) //nolint:errcheck // a test's producer
 	require.NoError(t, p.InitTransactions(t.Context()))
 	write := func(commit bool, connector string, e Entry) {
-		rs, err := Records("offs", connector, []Entry{e})
+		rs, err := Records(topic, connector, []Entry{e})
 		require.NoError(t, err)
 		require.NoError(t, p.Begin())
 		_, err = p.Send(t.Context(), rs, func(int, record.Produced, error) {})

@@ -14,38 +14,22 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
-	"github.com/millrace/millrace/embedded/kafkaembed"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
+	"github.com/millrace/millrace/tests/servers"
 )
-
-var shared struct {
-	sync.Once
-	bootstrap string
-	err       error
-}
 
 var _ ErrantPipeline = (*pipeline.Pipeline)(nil) // the real one fits
 
-// onBrokers runs a test against every broker at hand.
+// onBrokers runs a test against the embedded broker and a real one.
 func onBrokers(t *testing.T, test func(t *testing.T, bootstrap string)) {
 	t.Helper()
 	t.Parallel()
-	t.Run("embedded", func(t *testing.T) {
-		t.Parallel()
-		shared.Do(func() {
-			var b *kafkaembed.Broker
-			if b, shared.err = kafkaembed.Start(context.Background(), kafkaembed.Options{}); shared.err == nil {
-				shared.bootstrap = b.Bootstrap() // lives as long as the test process
-			}
-		})
-		require.NoError(t, shared.err)
-		test(t, shared.bootstrap)
-	})
+	servers.Brokers(t, test)
 }
 
 var names atomic.Int64

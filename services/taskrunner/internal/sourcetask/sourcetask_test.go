@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -15,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
-	"github.com/millrace/millrace/embedded/kafkaembed"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/connector"
@@ -29,14 +29,11 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
+	"github.com/millrace/millrace/tests/servers"
 )
 
 // patience is how long a test waits for something that should happen.
 const patience = 60 * time.Second
-
-var broker = sync.OnceValues(func() (*kafkaembed.Broker, error) {
-	return kafkaembed.Start(context.Background(), kafkaembed.Options{}) // lives as long as the test process
-})
 
 var names atomic.Int64
 
@@ -116,11 +113,16 @@ type world struct {
 	notes              []string
 }
 
-func newWorld(t *testing.T) *world {
-	b, err := broker()
-	require.NoError(t, err)
-	n := names.Add(1)
-	return &world{T: t, bootstrap: b.Bootstrap(), name: fmt.Sprintf("c%d", n), topic: fmt.Sprintf("t%d", n), limit: 20_000, size: 100}
+func newWorld(t *testing.T, bootstrap string) *world {
+	n := fmt.Sprintf("%d-%d", time.Now().UnixNano(), names.Add(1)) // a real broker may have seen other runs
+	return &world{T: t, bootstrap: bootstrap, name: "c" + n, topic: "t" + n, limit: 20_000, size: 100}
+}
+
+// onBrokers runs a test against the embedded broker and a real one.
+func onBrokers(t *testing.T, test func(w *world)) {
+	t.Helper()
+	t.Parallel()
+	servers.Brokers(t, func(t *testing.T, bootstrap string) { test(newWorld(t, bootstrap)) })
 }
 
 func (w *world) note(format string, args ...any) {
@@ -239,182 +241,184 @@ func (w *world) eventually(what string, cond func() bool) {
 }
 
 func TestTask_killed_again_and_again_every_record_is_there_once_and_in_order(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for kills := range 8 {
-		r := w.start(cluster.Started)
-		target := int64(kills+1) * 1500
-		w.eventually("progress", func() bool { return w.committed.Load() >= target || len(r.done) > 0 })
-		<-time.After(time.Duration(rand.IntN(20)) * time.Millisecond)
-		r.do()
-		r.take()
-		if err := w.end(r); err != nil && !errors.Is(err, context.Canceled) {
-			t.Logf("killed run ended with: %v", err)
+	onBrokers(t, func(w *world) {
+		for kills := range 8 {
+			r := w.start(cluster.Started)
+			target := int64(kills+1) * 1500
+			w.eventually("progress", func() bool { return w.committed.Load() >= target || len(r.done) > 0 })
+			<-time.After(time.Duration(rand.IntN(20)) * time.Millisecond)
+			r.do()
+			r.take()
+			if err := w.end(r); err != nil && !errors.Is(err, context.Canceled) {
+				w.Logf("killed run ended with: %v", err)
+			}
 		}
-	}
-	r := w.start(cluster.Started)
-	w.eventually("all", func() bool { s := w.stored(); return len(s) > 0 && s[len(s)-1] == w.limit-1 })
-	r.take()
-	require.NoError(t, w.end(r))
-	w.exactly(w.limit)
+		r := w.start(cluster.Started)
+		w.eventually("all", func() bool { s := w.stored(); return len(s) > 0 && s[len(s)-1] == w.limit-1 })
+		r.take()
+		require.NoError(w, w.end(r))
+		w.exactly(w.limit)
+	})
 }
 
 func TestFault_ZT_1_a_successor_fences_the_former_holder_without_gap_or_duplicate(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.limit = 1 << 40
-	old := w.start(cluster.Started)
-	w.eventually("the old one writes", func() bool { return w.committed.Load() > 1000 })
-	young := w.start(cluster.Started)
-	require.ErrorIs(t, w.end(old), job.ErrFenced, "it stands down")
-	before := w.committed.Load()
-	w.eventually("the new one writes", func() bool { return w.committed.Load() > before+1000 })
-	young.take()
-	require.NoError(t, w.end(young))
-	w.exactly(int64(len(w.stored())))
+	onBrokers(t, func(w *world) {
+		w.limit = 1 << 40
+		old := w.start(cluster.Started)
+		w.eventually("the old one writes", func() bool { return w.committed.Load() > 1000 })
+		young := w.start(cluster.Started)
+		require.ErrorIs(w, w.end(old), job.ErrFenced, "it stands down")
+		before := w.committed.Load()
+		w.eventually("the new one writes", func() bool { return w.committed.Load() > before+1000 })
+		young.take()
+		require.NoError(w, w.end(young))
+		w.exactly(int64(len(w.stored())))
+	})
 }
 
 func TestTask_a_graceful_stop_leaves_nothing_open(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.limit, w.config = 1<<40, map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
-	var polled atomic.Int64
-	w.onPoll = func(context.Context, *numbers) ([]record.Source, error, bool) { polled.Add(1); return nil, nil, false }
-	r := w.start(cluster.Started)
-	w.eventually("polls", func() bool { return polled.Load() > 10 })
-	require.Zero(t, w.committed.Load(), "the interval is not over")
-	r.take()
-	require.NoError(t, w.end(r))
-	require.GreaterOrEqual(t, w.committed.Load(), int64(900))
-	w.exactly(w.committed.Load())
-	require.Equal(t, "stop", w.noted()[len(w.noted())-1])
+	onBrokers(t, func(w *world) {
+		w.limit, w.config = 1<<40, map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
+		var polled atomic.Int64
+		w.onPoll = func(context.Context, *numbers) ([]record.Source, error, bool) { polled.Add(1); return nil, nil, false }
+		r := w.start(cluster.Started)
+		w.eventually("polls", func() bool { return polled.Load() > 10 })
+		require.Zero(w, w.committed.Load(), "the interval is not over")
+		r.take()
+		require.NoError(w, w.end(r))
+		require.GreaterOrEqual(w, w.committed.Load(), int64(900))
+		w.exactly(w.committed.Load())
+		require.Equal(w, "stop", w.noted()[len(w.noted())-1])
+	})
 }
 
 func TestTask_a_paused_task_commits_and_polls_no_more_and_a_paused_start_does_not_start(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.limit = 1 << 40
-	r := w.start(cluster.Paused)
-	w.eventually("PAUSED", func() bool { return len(w.noted()) == 1 })
-	require.Equal(t, []string{"PAUSED"}, w.noted())
-	r.target <- cluster.Started
-	w.eventually("records", func() bool { return w.committed.Load() > 500 })
-	r.target <- cluster.Paused
-	w.eventually("PAUSED again", func() bool { n := w.noted(); return n[len(n)-1] == "PAUSED" })
-	at := w.committed.Load()
-	w.exactly(at)
-	r.target <- cluster.Started
-	w.eventually("records again", func() bool { return w.committed.Load() > at })
-	r.take()
-	require.NoError(t, w.end(r))
-	require.Equal(t, []string{"PAUSED", "start 0", "RUNNING", "PAUSED", "RUNNING", "stop"}, w.noted())
+	onBrokers(t, func(w *world) {
+		w.limit = 1 << 40
+		r := w.start(cluster.Paused)
+		w.eventually("PAUSED", func() bool { return len(w.noted()) == 1 })
+		require.Equal(w, []string{"PAUSED"}, w.noted())
+		r.target <- cluster.Started
+		w.eventually("records", func() bool { return w.committed.Load() > 500 })
+		r.target <- cluster.Paused
+		w.eventually("PAUSED again", func() bool { n := w.noted(); return n[len(n)-1] == "PAUSED" })
+		at := w.committed.Load()
+		w.exactly(at)
+		r.target <- cluster.Started
+		w.eventually("records again", func() bool { return w.committed.Load() > at })
+		r.take()
+		require.NoError(w, w.end(r))
+		require.Equal(w, []string{"PAUSED", "start 0", "RUNNING", "PAUSED", "RUNNING", "stop"}, w.noted())
+	})
 }
 
 func TestTask_a_stop_ends_a_poll_that_waits(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.limit = 100
-	r := w.start(cluster.Started)
-	w.eventually("all", func() bool { return w.committed.Load() == 100 })
-	r.target <- cluster.Paused
-	w.eventually("a waiting poll is interrupted by a pause", func() bool { n := w.noted(); return n[len(n)-1] == "PAUSED" })
-	r.target <- cluster.Started
-	w.eventually("RUNNING", func() bool { n := w.noted(); return n[len(n)-1] == "RUNNING" })
-	r.take()
-	require.NoError(t, w.end(r))
+	onBrokers(t, func(w *world) {
+		w.limit = 100
+		r := w.start(cluster.Started)
+		w.eventually("all", func() bool { return w.committed.Load() == 100 })
+		r.target <- cluster.Paused
+		w.eventually("a waiting poll is interrupted by a pause", func() bool { n := w.noted(); return n[len(n)-1] == "PAUSED" })
+		r.target <- cluster.Started
+		w.eventually("RUNNING", func() bool { n := w.noted(); return n[len(n)-1] == "RUNNING" })
+		r.take()
+		require.NoError(w, w.end(r))
+	})
 }
 
 func TestTask_poll_errors(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.limit = 1000
-	fails := 3
-	w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
-		if n.next == 500 {
-			if fails--; fails >= 0 {
-				return nil, connecterr.New(connecterr.Retriable, "the database is restarting"), true
+	onBrokers(t, func(w *world) {
+		w.limit = 1000
+		fails := 3
+		w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+			if n.next == 500 {
+				if fails--; fails >= 0 {
+					return nil, connecterr.New(connecterr.Retriable, "the database is restarting"), true
+				}
 			}
+			if n.next == 1000 {
+				return nil, errors.New("the table is gone"), true
+			}
+			return nil, nil, false
 		}
-		if n.next == 1000 {
-			return nil, errors.New("the table is gone"), true
-		}
-		return nil, nil, false
-	}
-	r := w.start(cluster.Started)
-	require.ErrorContains(t, w.end(r), "the table is gone")
-	require.Negative(t, fails)
-	w.exactly(1000)
-	require.Equal(t, "stop", w.noted()[len(w.noted())-1], "the plugin is stopped also after a failure")
+		r := w.start(cluster.Started)
+		require.ErrorContains(w, w.end(r), "the table is gone")
+		require.Negative(w, fails)
+		w.exactly(1000)
+		require.Equal(w, "stop", w.noted()[len(w.noted())-1], "the plugin is stopped also after a failure")
+	})
 }
 
 func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
-	w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
-		if n.next == 500 {
-			return nil, errors.New("no"), true
+	onBrokers(t, func(w *world) {
+		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
+		w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+			if n.next == 500 {
+				return nil, errors.New("no"), true
+			}
+			return nil, nil, false
 		}
-		return nil, nil, false
-	}
-	require.ErrorContains(t, w.end(w.start(cluster.Started)), "no")
-	require.Empty(t, w.stored(), "and readers do not wait for a timeout")
+		require.ErrorContains(w, w.end(w.start(cluster.Started)), "no")
+		require.Empty(w, w.stored(), "and readers do not wait for a timeout")
+	})
 }
 
 func TestTask_a_connector_draws_its_own_transactions(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.limit, w.size, w.config = 60, 10, map[string]string{"transaction.boundary": "connector"}
-	w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
-		switch n.next {
-		case 10:
-			rs := n.batch(10) // 10…19: up to 14 is one transaction with what came before, the rest is dropped
-			n.tc.Transactions().CommitAfter(&rs[4])
-			n.tc.Transactions().Abort()
-			return rs, nil, true
-		case 50:
-			n.tc.Transactions().Commit()
+	onBrokers(t, func(w *world) {
+		w.limit, w.size, w.config = 60, 10, map[string]string{"transaction.boundary": "connector"}
+		w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+			switch n.next {
+			case 10:
+				rs := n.batch(10) // 10…19: up to 14 is one transaction with what came before, the rest is dropped
+				n.tc.Transactions().CommitAfter(&rs[4])
+				n.tc.Transactions().Abort()
+				return rs, nil, true
+			case 50:
+				n.tc.Transactions().Commit()
+			}
+			return nil, nil, false
 		}
-		return nil, nil, false
-	}
-	r := w.start(cluster.Started)
-	w.eventually("the last commit", func() bool { return len(w.stored()) >= 55 })
-	r.take()
-	require.NoError(t, w.end(r))
-	var want []int64
-	for i := range int64(60) {
-		if i < 15 || i > 19 {
-			want = append(want, i)
+		r := w.start(cluster.Started)
+		w.eventually("the last commit", func() bool { return len(w.stored()) >= 55 })
+		r.take()
+		require.NoError(w, w.end(r))
+		var want []int64
+		for i := range int64(60) {
+			if i < 15 || i > 19 {
+				want = append(want, i)
+			}
 		}
-	}
-	require.Equal(t, want, w.stored())
+		require.Equal(w, want, w.stored())
+	})
 }
 
 func TestTask_at_least_once_offsets_never_run_ahead(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.worker = map[string]string{"exactly.once.source.support": "disabled", "offset.flush.interval.ms": "20"}
-	for kills := range 5 {
+	onBrokers(t, func(w *world) {
+		w.worker = map[string]string{"exactly.once.source.support": "disabled", "offset.flush.interval.ms": "20"}
+		w.limit = 1 << 40
+		for range 5 {
+			r := w.start(cluster.Started)
+			target := w.committed.Load() + 2000
+			w.eventually("progress", func() bool { return w.committed.Load() >= target })
+			r.do()
+			r.take()
+			_ = w.end(r) // a killed run may say what it likes
+		}
+		w.limit = slices.Max(w.stored()) + 5000
 		r := w.start(cluster.Started)
-		target := int64(kills+1) * 2000
-		w.eventually("progress", func() bool { return w.committed.Load() >= target })
-		r.do()
+		w.eventually("all", func() bool { s := w.stored(); return len(s) > 0 && s[len(s)-1] == w.limit-1 })
 		r.take()
-		_ = w.end(r) // a killed run may say what it likes
-	}
-	r := w.start(cluster.Started)
-	w.eventually("all", func() bool { s := w.stored(); return len(s) > 0 && s[len(s)-1] == w.limit-1 })
-	r.take()
-	require.NoError(t, w.end(r))
-	seen := map[int64]int{}
-	for _, n := range w.stored() {
-		seen[n]++
-	}
-	require.Len(t, seen, int(w.limit), "nothing is lost")
+		require.NoError(w, w.end(r))
+		seen := map[int64]int{}
+		for _, n := range w.stored() {
+			seen[n]++
+		}
+		require.Len(w, seen, int(w.limit), "nothing is lost")
 
-	last := w.start(cluster.Started)
-	w.eventually("RUNNING", func() bool { n := w.noted(); return n[len(n)-1] == "RUNNING" })
-	last.take()
-	require.NoError(t, w.end(last))
-	require.Contains(t, w.noted(), fmt.Sprintf("start %d", w.limit), "after a graceful stop nothing is repeated")
+		last := w.start(cluster.Started)
+		w.eventually("RUNNING", func() bool { n := w.noted(); return n[len(n)-1] == "RUNNING" })
+		last.take()
+		require.NoError(w, w.end(last))
+		require.Contains(w, w.noted(), fmt.Sprintf("start %d", w.limit), "after a graceful stop nothing is repeated")
+	})
 }

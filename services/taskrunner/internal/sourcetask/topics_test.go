@@ -28,14 +28,17 @@ func (a *admin) CreateTopics(_ context.Context, ts ...kafkaio.Topic) (map[string
 func (a *admin) Close(context.Context) error { return nil }
 
 func TestTopicGroups_choose_by_name_and_fall_back_to_the_default(t *testing.T) {
-	t.Parallel()
+	onBrokers(t, topicGroups)
+}
+
+func topicGroups(w *world) {
+	t := w.T
 	groups, err := sourcetask.TopicGroups(map[string]string{
 		"topic.creation.groups": "logs, default", "topic.creation.default.partitions": "2", "topic.creation.default.replication.factor": "-1",
 		"topic.creation.default.cleanup.policy": "compact", "topic.creation.logs.include": "log-.*, x", "topic.creation.logs.exclude": "log-no", "topic.creation.logs.partitions": "9",
 	})
 	require.NoError(t, err)
 	require.Len(t, groups, 2)
-	w := newWorld(t)
 	a, err := kafkaio.NewAdmin(kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil)
 	require.NoError(t, err)
 	topics := sourcetask.NewTopics(groups, a, w.bootstrap, slog.New(slog.DiscardHandler))

@@ -1,0 +1,90 @@
+// Command servers runs a command, or tests, beside the real servers that tests need, so that they start once and not for
+// every test binary:
+//
+//	servers run -- COMMAND ARGUMENTS…
+//	servers test PACKAGES…       go test with the race detector; what was left out is listed at the end
+//
+// What can't be started is said, and the rest runs without it; with MILLRACE_REQUIRE_ALL set, that is a failure.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"syscall"
+
+	"github.com/millrace/millrace/tests/servers"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	switch {
+	case len(os.Args) > 3 && os.Args[1] == "run" && os.Args[2] == "--":
+		os.Exit(beside(ctx, func(env []string) int { return run(ctx, env, os.Args[3:]) }))
+	case len(os.Args) > 2 && os.Args[1] == "test":
+		os.Exit(beside(ctx, func(env []string) int { return test(ctx, env, os.Args[2:]) }))
+	}
+	fmt.Fprintln(os.Stderr, "usage: servers run -- COMMAND [ARGUMENTS], or servers test PACKAGES")
+	os.Exit(2)
+}
+
+// beside starts the servers and gives f their addresses in its environment.
+func beside(ctx context.Context, f func(env []string) int) int {
+	env := os.Environ()
+	kafka, err := servers.StartKafka(ctx, servers.KafkaOptions{})
+	switch {
+	case err == nil:
+		defer kafka.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // it dies with us anyway
+		fmt.Fprintln(os.Stderr, "servers: a real Kafka broker runs at", kafka.Bootstrap())
+		env = append(env, servers.KafkaVariable+"="+kafka.Bootstrap())
+	case os.Getenv(servers.RequireAllVariable) != "": //nolint:forbidigo // a test's switch
+		fmt.Fprintln(os.Stderr, "servers:", err)
+		return 1
+	default:
+		fmt.Fprintln(os.Stderr, "servers: left out: tests against a real Kafka broker:", err)
+	}
+	return f(env)
+}
+
+func run(ctx context.Context, env, args []string) int {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // the user's own command
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = os.Stdin, os.Stdout, os.Stderr, env
+	return codeOf(cmd.Run())
+}
+
+// testTimeout bounds one package; it is generous because the machine may be busy.
+const testTimeout = "20m"
+
+func test(ctx context.Context, env, packages []string) int {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-race", "-shuffle=on", "-timeout", testTimeout, "-json"}, packages...)...) //nolint:gosec // packages
+	cmd.Stderr, cmd.Env = os.Stderr, env
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return codeOf(err)
+	}
+	left := report(out, os.Stdout)
+	code := codeOf(cmd.Wait())
+	if left > 0 && os.Getenv(servers.RequireAllVariable) != "" { //nolint:forbidigo // a test's switch
+		fmt.Fprintln(os.Stderr, "servers: nothing may be left out here")
+		return 1
+	}
+	return code
+}
+
+func codeOf(err error) int {
+	if err == nil {
+		return 0
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return exit.ExitCode()
+	}
+	fmt.Fprintln(os.Stderr, "servers:", err)
+	return 1
+}

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestReport_shows_failures_and_lists_what_was_left_out(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	n := report(strings.NewReader(`{"Action":"output","Package":"p","Test":"TestA","Output":"boom\n"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"fail","Package":"p","Elapsed":1.5}
+{"Action":"output","Package":"q","Test":"TestB","Output":"    x.go:1: left out: java is missing\n"}
+{"Action":"skip","Package":"q","Test":"TestB"}
+{"Action":"output","Package":"q","Test":"TestC","Output":"chatter\n"}
+{"Action":"pass","Package":"q","Test":"TestC"}
+{"Action":"pass","Package":"q","Elapsed":0.1}
+not json
+`), &out)
+	require.Equal(t, 1, n)
+	require.Contains(t, out.String(), "boom")
+	require.NotContains(t, out.String(), "chatter")
+	require.Contains(t, out.String(), "left out (1): java is missing\n    q.TestB\n")
+	require.Contains(t, out.String(), "not json")
+}
