@@ -62,6 +62,8 @@ func (l *FolderLock) Unlock() {
 	if l == nil || l.f == nil {
 		return
 	}
-	l.f.Close() // closing gives the lock back
+	// Closing alone would not do: a program that another goroutine is just starting has a copy of the file until it runs.
+	_ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)
+	l.f.Close()
 	l.f = nil
 }

@@ -13,7 +13,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -98,24 +97,6 @@ func TestStart_a_child_dies_with_its_parent_however_that_dies(t *testing.T) {
 		t.Fatal("the child outlived its parent")
 	}
 	require.Error(t, cmd.Wait())
-}
-
-func TestStart_a_child_lives_while_threads_of_its_parent_come_and_go(t *testing.T) {
-	t.Parallel()
-	p := start(t, "sleep", "600")
-	var wg sync.WaitGroup
-	for range 100 {
-		wg.Go(func() {
-			runtime.LockOSThread() // and not unlocked: the thread ends with the goroutine
-		})
-	}
-	wg.Wait()
-	select {
-	case <-p.Done():
-		t.Fatalf("it ended: %v", p.Err())
-	case <-time.After(50 * time.Millisecond):
-	}
-	require.NoError(t, p.Err())
 }
 
 func TestProcess_tells_how_its_child_ended(t *testing.T) {
