@@ -305,6 +305,8 @@ type HeartbeatReply struct {
 	// Differs is true when Held should replace what the runner holds.
 	Differs bool
 	Held    []HeldJob
+	// LetGo lists what the session is to let go of and has not said that it did: also what it never heard that it had.
+	LetGo []HeldJob `json:",omitempty"`
 	// ResendStatuses asks for all statuses again: what is stored differs from what was reported.
 	ResendStatuses bool
 }

@@ -26,7 +26,7 @@ func (s *Store) create(n cluster.NewConnector) (cluster.Connector, []cluster.Out
 	if s.names[n.Name] != nil {
 		return cluster.Connector{}, nil, cluster.Errorf(cluster.AlreadyExists, "Connector %s already exists", n.Name)
 	}
-	if n.UID == "" || s.connectors[n.UID] != nil {
+	if n.UID == "" || s.used[n.UID] {
 		return cluster.Connector{}, nil, cluster.Errorf(cluster.Invalid, "uid %q is empty or was used before", n.UID)
 	}
 	if n.Target == "" {
@@ -35,7 +35,7 @@ func (s *Store) create(n cluster.NewConnector) (cluster.Connector, []cluster.Out
 	c := &connector{Connector: cluster.Connector{UID: n.UID, Name: n.Name, Config: n.Config.Clone(), ConfigVersion: 1, Class: n.Class, Type: n.Type,
 		Target: n.Target, Generation: 1}, jobs: map[int]*job{}}
 	c.jobs[cluster.InstanceTask] = &job{id: cluster.InstanceJob(n.UID), wanted: true, revision: 1}
-	s.connectors[c.UID], s.names[c.Name] = c, c
+	s.connectors[c.UID], s.names[c.Name], s.used[c.UID] = c, c, true
 	s.log(n.By, "create", c, string(c.Target))
 	return c.public(), []cluster.OutboxMessage{s.wake(c)}, nil
 }

@@ -144,6 +144,11 @@ func (s *Store) Heartbeat(ctx context.Context, hb cluster.Heartbeat) (reply clus
 		}
 		var held []cluster.HeldJob
 		var statuses []cluster.Status
+		for _, j := range s.everyJob() {
+			if j.session == hb.Session && !j.told() {
+				reply.LetGo = append(reply.LetGo, cluster.HeldJob{Job: j.id, Epoch: j.epoch, Revision: j.revision})
+			}
+		}
 		for _, j := range s.heldBy(hb.Session) {
 			held = append(held, cluster.HeldJob{Job: j.id, Epoch: j.epoch, Revision: j.revision})
 			if j.status != nil && j.status.Session == j.session && j.status.Epoch == j.epoch {

@@ -26,6 +26,7 @@ type Store struct {
 	mu         sync.Mutex
 	connectors map[cluster.UID]*connector
 	names      map[string]*connector // the live ones
+	used       map[cluster.UID]bool  // uids that ever were: none comes again
 	deletions  int64
 	sessions   map[cluster.SessionID]*session
 	starts     int64
@@ -48,6 +49,7 @@ func New(now func() time.Time) *Store {
 		now:        now,
 		connectors: map[cluster.UID]*connector{},
 		names:      map[string]*connector{},
+		used:       map[cluster.UID]bool{},
 		sessions:   map[cluster.SessionID]*session{},
 		plugins:    map[pluginKey]cluster.PluginRecord{},
 	}

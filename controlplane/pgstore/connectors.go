@@ -141,7 +141,10 @@ func (s *Store) store(ctx context.Context, t *tx, b *pgx.Batch, c *connector, no
 	if err != nil {
 		return nil, err
 	}
-	return out, t.commit(ctx, b)
+	if err := t.commit(ctx, b); err != nil {
+		return nil, err // what did not commit is not to be published (Invariant 2)
+	}
+	return out, nil
 }
 
 // tell adds messages for the holders of the jobs that changed: they need not wait for the scheduler.

@@ -51,12 +51,19 @@ func database(t *testing.T) string {
 // open makes a store in a schema of its own.
 func open(t *testing.T) (*pgstore.Store, string) {
 	t.Helper()
+	s, schema := openSchema(t)
+	t.Cleanup(s.Close)
+	return s, schema
+}
+
+// openSchema is open for a store that the caller closes.
+func openSchema(t *testing.T) (*pgstore.Store, string) {
+	t.Helper()
 	url, schema := database(t), fmt.Sprintf("t%d", server.count.Add(1))
 	_, err := pgmigrate.Up(t.Context(), pgmigrate.Options{URL: url, Schema: schema})
 	require.NoError(t, err)
 	s, err := pgstore.Open(t.Context(), pgstore.Options{URL: url, Schema: schema, MaxConns: 4, AppName: schema})
 	require.NoError(t, err)
-	t.Cleanup(s.Close)
 	return s, schema
 }
 

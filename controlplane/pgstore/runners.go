@@ -43,10 +43,10 @@ UPDATE sessions SET state = $2, ended_at = clock_timestamp() WHERE id = ANY($1) 
 UPDATE sessions SET beat_at = clock_timestamp(), jobs = $2, load = $3, state = CASE WHEN $4 THEN 'draining' ELSE state END
 WHERE id = $1 AND state IN ('active', 'draining')`
 	sqlSessionState = `SELECT state FROM sessions WHERE id = $1`
-	sqlSessionHeld  = `SELECT ` + sqlJobColumns + ` FROM jobs j LEFT JOIN statuses s USING (uid, task)
-WHERE j.session = $1 AND j.wanted AND NOT j.releasing`
-	sqlSpecJobs = sqlSessionHeld + ` AND (j.uid, j.task) IN (SELECT * FROM unnest($2::text[], $3::int[]))`
-	sqlSpecs    = `SELECT ` + sqlConnectorColumns + ` FROM connectors WHERE uid = ANY($1)`
+	sqlSessionJobs  = `SELECT ` + sqlJobColumns + ` FROM jobs j LEFT JOIN statuses s USING (uid, task) WHERE j.session = $1`
+	sqlSessionHeld  = sqlSessionJobs + ` AND j.wanted AND NOT j.releasing`
+	sqlSpecJobs     = sqlSessionHeld + ` AND (j.uid, j.task) IN (SELECT * FROM unnest($2::text[], $3::int[]))`
+	sqlSpecs        = `SELECT ` + sqlConnectorColumns + ` FROM connectors WHERE uid = ANY($1)`
 
 	sqlSessionsPrune = `DELETE FROM sessions s WHERE s.ended_at < clock_timestamp() - $1::bigint * interval '1 microsecond'
     AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.session = s.id)`
@@ -111,7 +111,10 @@ func (s *Store) Register(ctx context.Context, r cluster.Registration) (missing [
 	if err == errEnded {
 		err = nil
 	}
-	return missing, out, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return missing, out, nil
 }
 
 // errEnded rolls a registration back that comes from a session which has ended; its caller is told by its next heartbeat.
@@ -144,7 +147,7 @@ func (s *Store) Heartbeat(ctx context.Context, hb cluster.Heartbeat) (cluster.He
 			states, err = pgx.CollectRows(rows, pgx.RowTo[string])
 			return err
 		})
-		b.Queue(sqlSessionHeld, string(hb.Session)).Query(into(&jobs))
+		b.Queue(sqlSessionJobs, string(hb.Session)).Query(into(&jobs))
 		if err := t.commit(ctx, b); err != nil {
 			return err
 		}
@@ -168,18 +171,25 @@ func compare(reply *cluster.HeartbeatReply, hb cluster.Heartbeat, jobs []jobRow)
 	var statuses []cluster.Status
 	for i := range jobs {
 		j := &jobs[i]
-		held = append(held, cluster.HeldJob{Job: j.id(), Epoch: cluster.Epoch(j.Epoch), Revision: cluster.Revision(j.Revision)})
+		h := cluster.HeldJob{Job: j.id(), Epoch: cluster.Epoch(j.Epoch), Revision: cluster.Revision(j.Revision)}
+		if !j.told() {
+			reply.LetGo = append(reply.LetGo, h)
+			continue
+		}
+		held = append(held, h)
 		if st := j.status(); st != nil && j.held(st.Session, st.Epoch) {
 			statuses = append(statuses, *st)
 		}
 	}
+	byJob := func(a, b cluster.HeldJob) int {
+		if a.Job.Less(b.Job) {
+			return -1
+		}
+		return 1
+	}
+	slices.SortFunc(reply.LetGo, byJob)
 	if reply.Differs = cluster.DigestHeld(held) != hb.Digest; reply.Differs {
-		slices.SortFunc(held, func(a, b cluster.HeldJob) int {
-			if a.Job.Less(b.Job) {
-				return -1
-			}
-			return 1
-		})
+		slices.SortFunc(held, byJob)
 		reply.Held = held
 	}
 	reply.ResendStatuses = cluster.DigestStatuses(statuses) != hb.StatusDigest
@@ -215,7 +225,10 @@ func (s *Store) goodbye(ctx context.Context, hb cluster.Heartbeat) (reply cluste
 		}
 		return t.commit(ctx, b)
 	})
-	return reply, out, err
+	if err != nil {
+		return cluster.HeartbeatReply{}, nil, err
+	}
+	return reply, out, nil
 }
 
 // Specs implements the store.

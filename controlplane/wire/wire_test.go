@@ -66,6 +66,7 @@ func goldens() []golden {
 		}, decodeAs[cluster.Heartbeat](wire.KindBeat)},
 		{"beat-reply", wire.KindBeat, cluster.HeartbeatReply{
 			State: cluster.SessionActive, Known: true, Differs: true, Held: []cluster.HeldJob{{Job: job, Epoch: 7, Revision: 4}}, ResendStatuses: true,
+			LetGo: []cluster.HeldJob{{Job: job, Epoch: 6, Revision: 3}},
 		}, decodeAs[cluster.HeartbeatReply](wire.KindBeat)},
 		{"specs", wire.KindSpecs, wire.SpecsRequest{Session: "s-1", Jobs: []cluster.JobID{job}}, decodeAs[wire.SpecsRequest](wire.KindSpecs)},
 		{"specs-reply", wire.KindSpecs, wire.SpecsReply{Specs: []cluster.JobSpec{spec}}, decodeAs[wire.SpecsReply](wire.KindSpecs)},

@@ -77,6 +77,7 @@ var runnerTests = []test{
 		reply, _, err = w.Heartbeat(w.Context(), beat)
 		require.NoError(w, err)
 		require.False(w, reply.Differs, "what is to be let go of is not held any more")
+		require.Equal(w, held, reply.LetGo, "until its holder says that it did, also one that never knew of it")
 		require.False(w, reply.ResendStatuses)
 	}},
 	{"a goodbye frees the jobs at once; draining has no way back", func(w *world) {

@@ -120,6 +120,7 @@ func (p *player) play(t *testing.T, r row) (diff string) {
 	t.Helper()
 	reads := r.Request.Method == http.MethodGet || r.Request.Method == http.MethodHead
 	deadline := time.Now().Add(settle)
+	p.awaitTasks(r, deadline)
 	for {
 		status, header, body, err := p.send(r)
 		if err != nil {
@@ -134,6 +135,30 @@ func (p *player) play(t *testing.T, r row) (diff string) {
 		}
 		if !r.Polled && passing(r, status) {
 			return "" // it read a state in passing: either answer is fine
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// awaitTasks waits, before a config is changed, for the tasks that the recorded answer shows: they are the effect of the
+// change before it, which comes when it comes.
+func (p *player) awaitTasks(r row, deadline time.Time) {
+	name, ok := strings.CutSuffix(strings.TrimSuffix(r.Request.Path, "/"), "/config")
+	var want struct {
+		Tasks []any `json:"tasks"`
+	}
+	if !ok || r.Response.Status != http.StatusOK || r.Request.Method == http.MethodGet || json.Unmarshal([]byte(r.Response.Body), &want) != nil {
+		return
+	}
+	var get row
+	get.Request.Method, get.Request.Path = http.MethodGet, name
+	for time.Now().Before(deadline) {
+		var got struct {
+			Tasks []any `json:"tasks"`
+		}
+		_, _, body, err := p.send(get)
+		if err == nil && json.Unmarshal(body, &got) == nil && reflect.DeepEqual(got.Tasks, want.Tasks) {
+			return
 		}
 		<-time.After(20 * time.Millisecond)
 	}

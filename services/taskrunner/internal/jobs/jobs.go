@@ -95,16 +95,29 @@ func (s *Supervisor) Apply(spec cluster.JobSpec) {
 	sl.offer(spec)
 }
 
-// Release lets go of a job if it is held under this session and epoch.
+// Release lets go of a job under an epoch. What is not held under it, perhaps because the assignment never came, is said to
+// be let go of at once: somebody waits for that word.
 func (s *Supervisor) Release(id cluster.JobID, session cluster.SessionID, epoch cluster.Epoch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sl := s.slots[id]
-	if sl == nil || sl.want == nil || session != s.session || sl.want.Epoch != epoch {
-		return
+	if session == s.session {
+		s.release(id, epoch)
 	}
-	s.ended.add(id, epoch)
-	sl.letGo()
+}
+
+// release is called with mu held.
+func (s *Supervisor) release(id cluster.JobID, epoch cluster.Epoch) {
+	sl := s.slots[id]
+	switch {
+	case sl != nil && sl.want != nil && sl.want.Epoch > epoch:
+		return // an older word
+	case sl != nil && sl.want != nil && sl.want.Epoch == epoch:
+		s.ended.add(id, epoch)
+		sl.letGo()
+	case sl == nil:
+		s.ended.add(id, epoch)
+		s.o.Out.Status(cluster.Status{Job: id, Session: s.session, Epoch: epoch, State: cluster.StateUnassigned, WorkerID: s.o.WorkerID, Released: true})
+	}
 }
 
 // Holding is what a heartbeat says of the jobs, with what Correct needs to understand the answer.
@@ -162,6 +175,9 @@ func (s *Supervisor) Correct(h Holding, reply cluster.HeartbeatReply) (missing [
 		case o.Epoch == was.Epoch && h.fenced[was.Job] == was.Epoch:
 			sl.confirmed() // Kafka fenced us, and yet the job is ours
 		}
+	}
+	for _, l := range reply.LetGo {
+		s.release(l.Job, l.Epoch)
 	}
 	for _, o := range ours {
 		sl := s.slots[o.Job]

@@ -402,3 +402,21 @@ func TestSupervisor_stopping_a_failed_connector_clears_the_failure(t *testing.T)
 		require.Equal(t, []cluster.State{cluster.StateFailed, cluster.StateStopped}, states(w.out.take()))
 	})
 }
+
+func TestSupervisor_a_release_of_what_never_came_is_answered_at_once(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, follow)
+		unknown := cluster.HeldJob{Job: cluster.TaskJob("u", 0), Epoch: 7, Revision: 1}
+		w.Correct(w.Holding(), cluster.HeartbeatReply{LetGo: []cluster.HeldJob{unknown}})
+		all := w.out.take()
+		require.Len(t, all, 1)
+		require.True(t, all[0].Released)
+		require.Equal(t, cluster.Epoch(7), all[0].Epoch)
+		w.Apply(spec(7, 1)) // the assignment comes late
+		synctest.Wait()
+		require.Empty(t, w.started())
+		w.Release(cluster.TaskJob("u", 0), "s0", 7) // of another session
+		require.Empty(t, w.out.take())
+	})
+}

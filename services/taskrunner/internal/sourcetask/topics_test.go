@@ -5,7 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
@@ -46,9 +48,11 @@ func topicGroups(w *world) {
 	for topic, partitions := range map[string]int{"log-a-" + w.name: 9, "log-no": 2, "other-" + w.name: 2} {
 		require.NoError(t, topics.Ensure(t.Context(), topic))
 		require.NoError(t, topics.Ensure(t.Context(), topic), "it is there now")
-		d, err := a.DescribeTopic(t.Context(), topic)
-		require.NoError(t, err)
-		require.Equal(t, partitions, d.Partitions, topic)
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			d, err := a.DescribeTopic(t.Context(), topic) // a broker learns a while after it answered
+			require.NoError(c, err)
+			require.Equal(c, partitions, d.Partitions, topic)
+		}, 10*time.Second, 20*time.Millisecond)
 	}
 }
 
