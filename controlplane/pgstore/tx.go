@@ -63,8 +63,9 @@ const (
 	rollbackTimeout = 2 * time.Second
 )
 
-// inTx runs f in a transaction and commits unless f did. Serialisation failures and deadlocks run f again, here and
-// nowhere else; f must set what it returns anew each time. what says what is being done, for the error.
+// inTx runs f in a transaction and commits unless f did. Serialisation failures, deadlocks and connections that a server
+// cut when it restarted run f again, here and nowhere else; f must set what it returns anew each time. what says what is
+// being done, for the error.
 func (s *Store) inTx(ctx context.Context, what string, f func(ctx context.Context, t *tx) error) error {
 	return inTx(ctx, s.pool, beginWrite, what, f)
 }
@@ -75,8 +76,12 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, begin, what string, f func(ct
 		if err == nil {
 			return nil
 		}
-		if attempt == txAttempts || !repeatable(err) {
+		cut := wasCut(err)
+		if attempt == txAttempts || !cut && !repeatable(err) {
 			return classify(err, what)
+		}
+		if cut {
+			pool.Reset() // the others were cut too
 		}
 		select {
 		case <-ctx.Done():
@@ -109,4 +114,11 @@ func once(ctx context.Context, pool *pgxpool.Pool, begin string, f func(ctx cont
 func repeatable(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// wasCut tells whether the connection was closed before the transaction could commit: nothing was sent, or the server said
+// that it ends the session, which it says instead of the answer to COMMIT and never after it has carried that out.
+func wasCut(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == "57P01" || !ok && pgconn.SafeToRetry(err)
 }

@@ -71,6 +71,9 @@ var shared = sync.OnceValues(func() (string, error) {
 	return k.Bootstrap(), nil
 })
 
+// RealKafka is the address of a real broker that the tests of a process share, or why there is none.
+func RealKafka() (string, error) { return shared() }
+
 // Kafka is the address of a real broker that the tests of a process share.
 func Kafka(t testing.TB) string {
 	t.Helper()
