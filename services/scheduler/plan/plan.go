@@ -29,7 +29,7 @@ func DefaultConfig() Config {
 	return Config{
 		SuspectAfter: 3 * time.Second, LostAfter: 5 * time.Second, ConfirmAfter: 1500 * time.Millisecond,
 		HoldShare: 0.5, HoldMin: 2, HoldGrace: 30 * time.Second,
-		MaxMovesPerRound: 16, MoveInterval: 500 * time.Millisecond,
+		MaxMovesPerRound: 4, MoveInterval: 100 * time.Millisecond,
 		RebalanceSlack: 2, RebalanceShare: 0.1, RebalanceAfter: 10 * time.Second,
 	}
 }

@@ -33,6 +33,9 @@ type Env struct {
 	Report Reporter
 	// Target delivers changes of the target state; only the newest value waits. Never closed.
 	Target <-chan cluster.TargetState
+	// Leaving is closed when the runner is going to leave: a successor may take the job over at any moment, while it runs
+	// here, so that little should wait to be committed. Nil: never.
+	Leaving <-chan struct{}
 }
 
 // Reporter tells the control plane about the job. Calls never block and may come from any goroutine; only the newest state

@@ -50,6 +50,8 @@ type Supervisor struct {
 	ended   endings
 	closed  bool
 	running sync.WaitGroup
+	leaving chan struct{} // closed by Leave
+	left    sync.Once
 }
 
 // New makes a supervisor. It takes nothing before Begin.
@@ -63,8 +65,12 @@ func New(o Options) *Supervisor {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	return &Supervisor{o: o, log: o.Logger, slots: map[cluster.JobID]*slot{}}
+	return &Supervisor{o: o, log: o.Logger, slots: map[cluster.JobID]*slot{}, leaving: make(chan struct{})}
 }
+
+// Leave tells all jobs, also those that come later, that the runner is going to leave: they go on, and keep little
+// uncommitted.
+func (s *Supervisor) Leave() { s.left.Do(func() { close(s.leaving) }) }
 
 // Begin starts a new session: what runs for an older one is stopped and says nothing more; only specs of this session are
 // taken from now on.

@@ -211,7 +211,7 @@ func (r *run) body(take, do context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return inst.Run(take, do, job.Env{Spec: r.spec, Report: r, Target: r.targets})
+	return inst.Run(take, do, job.Env{Spec: r.spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving})
 }
 
 // retarget hands a running instance its new target, or repeats what was said under the new revision.

@@ -13,8 +13,9 @@ import (
 // sharedDefaults suit every client; a user's value wins.
 var sharedDefaults = Config{
 	// Kafka's Java client reconnects after 50 ms to 1 s; librdkafka backs off to 10 s, which is felt after every restart
-	// of a broker. Jitter is librdkafka's own (-25 % to +50 %), so that a broker is not stormed (KO-5).
-	"reconnect.backoff.ms":     "50",
+	// of a broker. Jitter is librdkafka's own (-25 % to +50 %), so that a broker is not stormed (KO-5). Half of the first
+	// pause also lies between a client's first and second connection, so that each start feels it.
+	"reconnect.backoff.ms":     "20",
 	"reconnect.backoff.max.ms": "2000",
 	"socket.keepalive.enable":  "true",
 	"socket.nagle.disable":     "true",

@@ -31,8 +31,10 @@ type ProducerConfig struct {
 // Bytes in flight are bounded (queue.buffering.max.kbytes); Send waits when the bound is reached.
 type Producer struct {
 	*client
-	p     *kafka.Producer
-	txnal string
+	p      *kafka.Producer
+	config *kafka.ConfigMap
+	txnal  string
+	former sync.WaitGroup // clients that renew replaced
 
 	outstanding atomic.Int64  // records accepted and not yet reported
 	room        chan struct{} // a token when reports have come in
@@ -83,27 +85,28 @@ func NewProducer(_ context.Context, pc ProducerConfig) (*Producer, error) {
 	if acks := pc.Client["acks"]; acks != "" && acks != "all" && acks != "-1" && pc.TransactionalID == "" {
 		defaults = append(defaults, Config{"enable.idempotence": "false"}) // librdkafka refuses the two together
 	}
-	kp, err := kafka.NewProducer(build(c, pc.Client, kafka.ConfigMap{
+	config := build(c, pc.Client, kafka.ConfigMap{
 		"go.delivery.report.fields": "none", // positions are enough; keys and values would be copied back
 		"go.events.channel.size":    10000,
 		"go.produce.channel.size":   0,
-	}, forced, defaults...))
+	}, forced, defaults...)
+	kp, err := kafka.NewProducer(config)
 	if err != nil {
 		c.closeLogs()
 		return nil, configError("producer", err)
 	}
 	p := &Producer{
-		client: c, p: kp, txnal: pc.TransactionalID, room: make(chan struct{}, 1), served: make(chan struct{}),
+		client: c, p: kp, config: config, txnal: pc.TransactionalID, room: make(chan struct{}, 1), served: make(chan struct{}),
 		batches: map[*outBatch]struct{}{}, stop: make(chan struct{}), closed: make(chan struct{}),
 	}
-	go p.serve()
+	go p.serve(kp, p.served)
 	return p, nil
 }
 
-// serve is the delivery goroutine. It ends when the library closes the channel.
-func (p *Producer) serve() {
-	defer close(p.served)
-	for ev := range p.p.Events() {
+// serve is the delivery goroutine of a client. It ends when the library closes the channel.
+func (p *Producer) serve(kp *kafka.Producer, served chan<- struct{}) {
+	defer close(served)
+	for ev := range kp.Events() {
 		switch e := ev.(type) {
 		case *kafka.Message:
 			if r, ok := e.Opaque.(*outRecord); ok {
@@ -276,7 +279,72 @@ func (p *Producer) Flush(ctx context.Context) error {
 // InitTransactions takes the fence (Invariant 4): the transactional id's older holders can write no more, and what they had
 // begun is aborted. Call it once, before Begin.
 func (p *Producer) InitTransactions(ctx context.Context) error {
+	// While Kafka aborts what an older holder had begun, it refuses us, for some milliseconds. librdkafka then rests 500 ms
+	// before it asks again, as it does after other small mishaps; a new client asks at once.
+	patience := fencePatience
+	for range fenceClients {
+		if !p.greet(ctx) {
+			break
+		}
+		again, err := p.tryFence(ctx, patience)
+		if err == nil {
+			return nil
+		}
+		if !again {
+			break // there is more to it
+		}
+		if err := p.renew(); err != nil {
+			return err
+		}
+		patience += patience / 2 // the broker may be slow
+	}
 	return p.sliced(ctx, "taking transactional.id="+p.txnal, p.p.InitTransactions)
+}
+
+const (
+	fenceClients  = 8                      // how many clients ask in a row; seen: 2
+	fencePatience = 100 * time.Millisecond // with the first of them; seen: 12 ms where nothing is to be aborted
+)
+
+// tryFence asks for the fence with the present client, until Kafka refuses it for now or patience ends: then a new client may
+// do better.
+func (p *Producer) tryFence(ctx context.Context, patience time.Duration) (again bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err = p.p.InitTransactions(ctx)
+	ke, ok := errors.AsType[kafka.Error](err)
+	return ok && (ke.IsTimeout() || ke.IsRetriable()) && !ke.TxnRequiresAbort() && p.lastTrouble() == nil, err
+}
+
+// greet waits for a first answer of a broker. Asked for the fence before it has a connection, librdkafka rests 500 ms before
+// it looks again. Without an answer the question for the fence does the waiting, and tells what is wrong.
+func (p *Producer) greet(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	_, err := p.p.GetMetadata(nil, false, int(slice.Milliseconds()))
+	return err == nil
+}
+
+// renew replaces the client, which has sent nothing, by a new one. The old one goes in the background.
+func (p *Producer) renew() error {
+	p.queue.Lock()
+	defer p.queue.Unlock()
+	if p.closing {
+		return errClosed
+	}
+	kp, err := kafka.NewProducer(p.config)
+	if err != nil {
+		return configError("producer", err)
+	}
+	old, served := p.p, p.served
+	p.p, p.served = kp, make(chan struct{})
+	go p.serve(kp, p.served)
+	p.former.Go(func() {
+		old.Close()
+		<-served
+	})
+	return nil
 }
 
 // Begin begins a transaction.
@@ -385,6 +453,7 @@ func (p *Producer) destroy() {
 	}
 	p.p.Close()
 	<-p.served
+	p.former.Wait()
 	p.queue.Lock()
 	rest := p.batches
 	p.batches = map[*outBatch]struct{}{}

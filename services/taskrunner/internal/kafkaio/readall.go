@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -29,8 +28,10 @@ func ReadAll(ctx context.Context, cfg Config, topic string, h func([]Record) err
 type Tail struct {
 	*client
 	kc    *kafka.Consumer
+	ends  *Admin
 	topic string
-	next  map[int32]int64 // by partition: where the next Sync begins
+	parts []TopicPartition // as of the last Sync that asked; nil: ask
+	next  map[int32]int64  // by partition: where the next Sync begins
 }
 
 // NewTail makes a tail that begins at the topic's beginning. It does not wait for a broker. Close it.
@@ -43,7 +44,7 @@ func NewTail(cfg Config, topic string) (*Tail, error) {
 		"isolation.level":      "read_committed",
 		"auto.offset.reset":    "earliest",
 		// A transaction's end marker is no record: only an empty answer tells that nothing stands behind it.
-		"fetch.wait.max.ms": "10",
+		"fetch.wait.max.ms": "3",
 
 		"allow.auto.create.topics": "false",
 	}, sharedDefaults, consumerDefaults))
@@ -51,11 +52,18 @@ func NewTail(cfg Config, topic string) (*Tail, error) {
 		c.closeLogs()
 		return nil, configError("consumer", err)
 	}
-	return &Tail{client: c, kc: kc, topic: topic, next: map[int32]int64{}}, nil
+	ka, err := kafka.NewAdminClientFromConsumer(kc)
+	if err != nil {
+		_ = kc.Close() // it has done nothing
+		c.closeLogs()
+		return nil, configError("consumer", err)
+	}
+	return &Tail{client: c, kc: kc, ends: &Admin{client: c, a: ka}, topic: topic, next: map[int32]int64{}}, nil
 }
 
 // Close gives the client back.
 func (t *Tail) Close() {
+	t.ends.a.Close()
 	_ = t.kc.Close() // nothing was joined: there is nothing to lose
 	t.closeLogs()
 }
@@ -67,7 +75,7 @@ func (t *Tail) Close() {
 //
 // IsUnknownTopic holds for the error of a topic that is not there.
 func (t *Tail) Sync(ctx context.Context, h func([]Record) error) error {
-	ends, err := endsOf(ctx, t.client, t.kc, t.topic)
+	ends, err := t.findEnds(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,48 +165,67 @@ func (t *Tail) read(ctx context.Context, ends map[int32]int64, h func([]Record) 
 	return hand()
 }
 
-// endsOf lists the partitions of a topic that have something to read, with the offset behind the last record, also of open
-// transactions.
-func endsOf(ctx context.Context, c *client, kc *kafka.Consumer, topic string) (map[int32]int64, error) {
-	ka, err := kafka.NewAdminClientFromConsumer(kc)
-	if err != nil {
-		return nil, c.classify("reading topic "+topic, err)
-	}
-	defer ka.Close()
-	a := &Admin{client: c, a: ka}
-	var t Topic
+// findEnds tells for each partition the offset behind the last record, also of open transactions. Partitions without
+// anything to read are left out.
+func (t *Tail) findEnds(ctx context.Context) (map[int32]int64, error) {
 	for {
-		// The end must be reachable: the first metadata after a topic was made may lack leaders.
-		if t, err = a.DescribeTopic(ctx, topic); err == nil {
-			parts := make([]TopicPartition, t.Partitions)
-			for i := range parts {
-				parts[i] = TopicPartition{Topic: topic, Partition: int32(i)}
-			}
-			var start, end map[TopicPartition]int64
-			if start, err = a.ListStart(ctx, parts); err == nil {
-				if end, err = a.ListEnd(ctx, parts); err == nil {
-					out := map[int32]int64{}
-					for p, e := range end {
-						if e > start[p] {
-							out[p.Partition] = e
-						}
-					}
-					return out, nil
-				}
-			}
+		ends, err := t.askEnds(ctx)
+		if err == nil {
+			return ends, nil
 		}
+		t.parts = nil
 		ke, ok := errors.AsType[kafka.Error](err)
 		if !ok || IsUnknownTopic(err) || verdictOf(ke.Code()) != passing {
 			return nil, err
 		}
-		timer := time.NewTimer(50 * time.Millisecond)
+		timer := time.NewTimer(50 * time.Millisecond) // the first metadata after a topic was made may lack leaders
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, c.gaveUp(ctx, fmt.Sprintf("reading topic %s", topic))
+			return nil, t.gaveUp(ctx, t.doing())
 		}
 	}
+}
+
+// askEnds takes one round trip when nothing is new about the topic.
+func (t *Tail) askEnds(ctx context.Context) (map[int32]int64, error) {
+	first := t.parts == nil
+	if first {
+		d, err := t.ends.DescribeTopic(ctx, t.topic)
+		if err != nil {
+			return nil, err
+		}
+		t.parts = make([]TopicPartition, d.Partitions)
+		for i := range t.parts {
+			t.parts[i] = TopicPartition{Topic: t.topic, Partition: int32(i)}
+		}
+	}
+	end, err := t.ends.ListEnd(ctx, t.parts)
+	if err != nil {
+		if IsUnknownTopic(err) && !first {
+			t.parts = nil // made anew with fewer partitions, or gone: the description tells
+			return t.askEnds(ctx)
+		}
+		return nil, err
+	}
+	var unread []TopicPartition // whose beginning may be their end: what stood there was deleted
+	for _, p := range t.parts {
+		if n := t.next[p.Partition]; end[p] > 0 && (n == 0 || n > end[p]) {
+			unread = append(unread, p)
+		}
+	}
+	start, err := t.ends.ListStart(ctx, unread)
+	if err != nil {
+		return nil, err
+	}
+	out := map[int32]int64{}
+	for p, e := range end {
+		if from, ok := start[p]; e > 0 && (!ok || e > from) {
+			out[p.Partition] = e
+		}
+	}
+	return out, nil
 }
 
 func fromKafka(p kafka.TopicPartition) TopicPartition {

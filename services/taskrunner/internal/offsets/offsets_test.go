@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
 	"github.com/millrace/millrace/sdk/data"
@@ -139,4 +140,20 @@ func storeSees(t *testing.T, bootstrap string) {
 	require.NoError(t, err)
 	require.Nil(t, all[0])
 	require.NotNil(t, all[1])
+}
+
+// Runners that start together beside a new Kafka all find that the topic is missing.
+func TestStore_many_at_once_make_the_topic_once(t *testing.T) {
+	t.Parallel()
+	servers.Brokers(t, func(t *testing.T, bootstrap string) {
+		cfg := kafkaio.Config{"bootstrap.servers": bootstrap}
+		topic := fmt.Sprintf("many-%d", time.Now().UnixNano())
+		var g errgroup.Group
+		for range 8 {
+			s := NewStore(Options{Topic: topic, Partitions: 25, Replication: 1, Consumer: cfg, Admin: cfg, Logger: slog.New(slog.DiscardHandler)})
+			defer s.Close()
+			g.Go(func() error { return s.Ensure(t.Context()) })
+		}
+		require.NoError(t, g.Wait())
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
@@ -34,15 +35,23 @@ type Store struct {
 	mu   sync.Mutex // held while the topic is read
 	tail *kafkaio.Tail
 	all  map[string]map[string]Entry // by connector, then by identity
+
+	ended   context.Context // by Close
+	end     context.CancelFunc
+	follows sync.WaitGroup
 }
 
 // NewStore makes a store. Close it.
 func NewStore(o Options) *Store {
-	return &Store{o: o, all: map[string]map[string]Entry{}}
+	s := &Store{o: o, all: map[string]map[string]Entry{}}
+	s.ended, s.end = context.WithCancel(context.Background()) // it lives as long as the store
+	return s
 }
 
 // Close gives the client back.
 func (s *Store) Close() {
+	s.end()
+	s.follows.Wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.tail != nil {
@@ -61,11 +70,14 @@ func (s *Store) sync(ctx context.Context, f func()) error {
 			return err
 		}
 		s.tail = tail
+		if s.ended.Err() == nil {
+			s.follows.Go(s.follow)
+		}
 	}
 	err := s.tail.Sync(ctx, s.take)
 	if kafkaio.IsUnknownTopic(err) {
 		if err = s.makeTopic(ctx); err == nil {
-			err = s.tail.Sync(ctx, s.take)
+			err = s.firstSync(ctx)
 		}
 	}
 	if err == nil {
@@ -73,6 +85,47 @@ func (s *Store) sync(ctx context.Context, f func()) error {
 	}
 	return err
 }
+
+// follow reads on once a second, so that a task that takes over finds little left to read. What fails is tried again, and
+// told to whoever asks.
+func (s *Store) follow() {
+	tick := time.NewTicker(followEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.ended.Done():
+			return
+		case <-tick.C:
+		}
+		if s.mu.TryLock() { // else somebody reads on just now
+			if s.tail != nil {
+				_ = s.tail.Sync(s.ended, s.take)
+			}
+			s.mu.Unlock()
+		}
+	}
+}
+
+const followEvery = time.Second
+
+// firstSync reads a topic that was made just now, by us or by another: brokers learn of it a while after it was made.
+func (s *Store) firstSync(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, madeWithin)
+	defer cancel()
+	for {
+		err := s.tail.Sync(ctx, s.take)
+		if !kafkaio.IsUnknownTopic(err) {
+			return err
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+const madeWithin = 30 * time.Second
 
 // take notes what records say; one that can't be read is told of and left out.
 func (s *Store) take(batch []kafkaio.Record) error {

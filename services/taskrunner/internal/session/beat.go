@@ -173,6 +173,7 @@ func (s *Session) confirm(ctx context.Context, r wire.Report) error {
 // Drain announces that the runner is leaving and waits until its jobs have moved elsewhere or ctx ends.
 func (s *Session) Drain(ctx context.Context) {
 	s.draining.Store(true)
+	s.o.Jobs.Leave()
 	s.o.Outbox.Beat()
 	for len(s.o.Jobs.Holding().Held) > 0 {
 		if !sleep(ctx, drainLook) {

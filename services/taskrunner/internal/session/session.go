@@ -38,6 +38,7 @@ type Jobs interface {
 	Apply(spec cluster.JobSpec)
 	Release(id cluster.JobID, session cluster.SessionID, epoch cluster.Epoch)
 	Holding() jobs.Holding
+	Leave()
 	Correct(h jobs.Holding, reply cluster.HeartbeatReply) (missing []cluster.JobID)
 }
 

@@ -175,27 +175,33 @@ func (s *scheduler) eventually(what string, cond func() bool) {
 	require.Eventually(s.t, cond, 30*time.Second, 5*time.Millisecond, what)
 }
 
-// instance reports RUNNING and one task, and stops when told.
-type instance struct{}
+// instance reports RUNNING and one task, tells when the runner is going to leave, and stops when told.
+type instance struct{ left chan<- struct{} }
 
-func (instance) Run(take, _ context.Context, env job.Env) error {
+func (i instance) Run(take, _ context.Context, env job.Env) error {
 	env.Report.State(cluster.StateRunning)
 	env.Report.TaskConfigs(env.Spec.ConfigVersion, []cluster.Config{cluster.ConfigOf(map[string]string{"n": "0"})}, true)
-	<-take.Done()
+	select {
+	case <-env.Leaving:
+		close(i.left)
+		<-take.Done()
+	case <-take.Done():
+	}
 	return nil
 }
 
 type runner struct {
 	*session.Session
-	jobs *jobs.Supervisor
-	stop func()
+	jobs    *jobs.Supervisor
+	leaving <-chan struct{} // closed when its only job knows
+	stop    func()
 }
 
 func startRunner(t *testing.T, hub *membus.Hub, http *session.HTTPDoor) *runner {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	out := session.NewOutbox()
-	sup := jobs.New(jobs.Options{WorkerID: "r:1", Out: out, Logger: log, Factory: func(cluster.JobSpec) (job.Instance, error) { return instance{}, nil }})
+	out, leaving := session.NewOutbox(), make(chan struct{})
+	sup := jobs.New(jobs.Options{WorkerID: "r:1", Out: out, Logger: log, Factory: func(cluster.JobSpec) (job.Instance, error) { return instance{leaving}, nil }})
 	s := session.New(session.Options{Registration: cluster.Registration{Runner: "r:1", Capacity: 10},
 		Plugins: []cluster.PluginRecord{{PluginRef: cluster.PluginRef{Class: class, Version: "1", Kind: "source", Digest: "d"}, Definition: []byte(`{"keys":[]}`)}},
 		Bus:     hub.Connect(), HTTP: http, Jobs: sup, Outbox: out, Heartbeat: 20 * time.Millisecond, Logger: log,
@@ -203,7 +209,7 @@ func startRunner(t *testing.T, hub *membus.Hub, http *session.HTTPDoor) *runner 
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
-	r := &runner{Session: s, jobs: sup, stop: func() { cancel(); <-done }}
+	r := &runner{Session: s, jobs: sup, leaving: leaving, stop: func() { cancel(); <-done }}
 	t.Cleanup(func() { r.stop(); require.NoError(t, sup.Close(context.Background())) })
 	return r
 }
@@ -321,6 +327,7 @@ func TestSession_drains_lets_go_and_says_goodbye(t *testing.T) {
 	})
 	s.commit(true, cluster.Decision{Kind: cluster.Release, Job: cluster.InstanceJob(c.UID), Session: s.session(), Prior: 1})
 	<-drained
+	<-r.leaving
 	require.NoError(t, r.jobs.Close(t.Context()))
 	s.eventually("the release is stored", func() bool {
 		snap, err := s.store.Snapshot(t.Context())

@@ -278,6 +278,7 @@ type bench struct {
 	pipe     *passing
 	deps     Deps
 	targets  chan cluster.TargetState
+	leaving  chan struct{}
 	spec     cluster.JobSpec
 	take, do context.CancelFunc
 	done     chan error
@@ -286,7 +287,7 @@ type bench struct {
 func newBench(t *testing.T, steps ...step) *bench {
 	ev := &events{}
 	b := &bench{
-		events: ev, t: t, targets: make(chan cluster.TargetState, 1), done: make(chan error, 1),
+		events: ev, t: t, targets: make(chan cluster.TargetState, 1), leaving: make(chan struct{}), done: make(chan error, 1),
 		consumer: &fakeConsumer{
 			events: ev, steps: steps, wake: make(chan struct{}, 1), idle: make(chan struct{}),
 			pos: map[record.TopicPartition]int64{}, paused: map[record.TopicPartition]bool{},
@@ -324,7 +325,7 @@ func (b *bench) start() {
 	do, b.do = context.WithCancel(b.t.Context())
 	take, b.take = context.WithCancel(do)
 	go func() {
-		b.done <- in.Run(take, do, job.Env{Spec: b.spec, Report: reports{b.events}, Target: b.targets})
+		b.done <- in.Run(take, do, job.Env{Spec: b.spec, Report: reports{b.events}, Target: b.targets, Leaving: b.leaving})
 	}()
 }
 

@@ -50,6 +50,7 @@ type task struct {
 	rewinds      sink.Offsets
 	timeout      time.Duration // set by the plugin, used once; none = not set
 	requested    bool          // a commit, by the plugin or by a pause
+	leaving      <-chan struct{}
 
 	nextCommit time.Time
 	committing bool
@@ -77,7 +78,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 		return err
 	}
 	defer t.release()
-	t.targets = make(chan cluster.TargetState, 1)
+	t.targets, t.leaving = make(chan cluster.TargetState, 1), env.Leaving
 	stop := t.watch(take, env.Target)
 	defer stop()
 
@@ -188,7 +189,7 @@ func (t *task) watch(take context.Context, targets <-chan cluster.TargetState) (
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		taken := take.Done()
+		taken, leaving := take.Done(), t.leaving
 		for {
 			select {
 			case s := <-targets:
@@ -199,6 +200,8 @@ func (t *task) watch(take context.Context, targets <-chan cluster.TargetState) (
 				t.targets <- s
 			case <-taken:
 				taken = nil
+			case <-leaving:
+				leaving = nil
 			case <-t.do.Done():
 				ctx, cancel := context.WithTimeout(context.Background(), t.ShutdownTimeout)
 				_ = t.consumer.Close(ctx) // release says what came of it
@@ -230,6 +233,11 @@ func (t *task) turn() error {
 		if err := t.aim(s); err != nil {
 			return err
 		}
+	default:
+	}
+	select {
+	case <-t.leaving: // what is not committed when a successor takes over is put twice
+		t.requested = true
 	default:
 	}
 	now := time.Now()

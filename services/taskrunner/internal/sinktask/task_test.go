@@ -440,6 +440,22 @@ func TestACommitThatTimesOutIsFollowedByTheNext(t *testing.T) {
 	})
 }
 
+func TestOnARunnerThatLeavesLittleWaitsToBeCommitted(t *testing.T) { // EX-3
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, assign(two), records(0, 10, "a"))
+		b.start()
+		synctest.Wait()
+		require.Zero(t, count(b.all(), "commit soon map[{t 0}:11]"), "the next commit is a minute away")
+		close(b.leaving)
+		synctest.Wait()
+		require.Equal(t, 1, count(b.all(), "commit soon map[{t 0}:11]"))
+		b.take()
+		require.NoError(t, b.ended())
+		b.do()
+	})
+}
+
 func TestAnAnswerToAnOldCommitIsIgnored(t *testing.T) {
 	t.Parallel()
 	var b *bench

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -127,10 +129,11 @@ func (t *task) setUp(ctx context.Context) error {
 	} else if t.writer, err = newTransactions(t, conn); err != nil {
 		return err
 	}
-	if err := t.writer.fence(ctx); err != nil {
-		return err
-	}
-	if err := t.EnsureOffsets(ctx); err != nil {
+	// The topic that offsets are written to is looked after meanwhile; positions are read by the plugin, once it is fenced.
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return t.writer.fence(gctx) })
+	g.Go(func() error { return t.EnsureOffsets(gctx) })
+	if err := g.Wait(); err != nil {
 		return err
 	}
 	t.plug = t.plugin.NewSourceTask()

@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"time"
+)
+
+// Faults are what goes wrong, as probabilities: per message, per round of the leader, or per second.
+type Faults struct {
+	Loss, Duplicate, Late float64 // per message
+	Copies                int     // most extra copies of a doubled message
+	MaxLate               time.Duration
+
+	LeaderPause float64 // per round: stopped between reading and writing
+
+	KillRunner, PauseRunner, CutRunner, DrainRunner float64 // per second
+	KillScheduler, PauseScheduler, CutScheduler     float64
+	BusDown, Purge, StoreDown                       float64
+	Operations                                      float64 // what users do
+
+	HTTP bool // runners reach the schedulers without the bus
+}
+
+// Stormy is everything at once.
+func Stormy() Faults {
+	return Faults{Loss: 0.05, Duplicate: 0.1, Copies: 3, Late: 0.05, MaxLate: 8 * time.Second, LeaderPause: 0.01,
+		KillRunner: 0.02, PauseRunner: 0.03, CutRunner: 0.02, DrainRunner: 0.01,
+		KillScheduler: 0.02, PauseScheduler: 0.02, CutScheduler: 0.02,
+		BusDown: 0.01, Purge: 0.02, StoreDown: 0.01, Operations: 0.7, HTTP: true}
+}
+
+// drawFaults starts faults, and users' operations, once a second.
+func (w *World) drawFaults() {
+	w.after(time.Second, w.drawFaults)
+	f := &w.faults
+	if w.chance(f.Operations) {
+		w.api.something()
+	}
+	for _, r := range w.runners {
+		w.hurtRunner(r)
+	}
+	for _, r := range w.replicas {
+		w.hurtReplica(r)
+	}
+	if w.chance(f.BusDown) && w.net.up {
+		w.busDown(w.upTo(20 * time.Second))
+	}
+	if w.chance(f.Purge) {
+		w.net.purges++
+	}
+	if w.chance(f.StoreDown) && !w.storeDown {
+		w.storeDown = true
+		w.after(w.upTo(15*time.Second), func() { w.storeDown = false })
+	}
+}
+
+func (w *World) busDown(d time.Duration) {
+	w.net.up = false
+	w.after(d, w.busUp)
+}
+
+func (w *World) busUp() {
+	if !w.net.up {
+		w.net.up, w.net.upAt = true, w.now
+	}
+}
+
+func (w *World) hurtRunner(r *runner) {
+	f := &w.faults
+	switch {
+	case !r.alive || r.paused || r.cut:
+	case w.chance(f.KillRunner):
+		r.kill()
+		w.after(w.upTo(15*time.Second), r.restart)
+	case w.chance(f.PauseRunner):
+		r.paused = true
+		w.after(w.upTo(20*time.Second), r.resume)
+	case w.chance(f.CutRunner):
+		r.cut, r.cutAt = true, w.now
+		w.after(w.upTo(20*time.Second), func() { r.cut = false })
+	case w.chance(f.DrainRunner):
+		r.draining = true
+		w.after(w.between(5*time.Second, 30*time.Second), func() { // the deadline of its grace time
+			if r.draining && r.alive {
+				r.kill()
+			}
+			r.restart()
+		})
+	}
+}
+
+func (r *runner) restart() {
+	if !r.alive {
+		r.start()
+	}
+}
+
+func (w *World) hurtReplica(r *replica) {
+	f := &w.faults
+	switch {
+	case !r.running():
+	case w.chance(f.KillScheduler):
+		r.kill()
+		w.after(w.upTo(5*time.Second), r.reboot)
+	case w.chance(f.PauseScheduler):
+		r.paused = true
+		w.after(w.upTo(10*time.Second), r.resume)
+	case w.chance(f.CutScheduler):
+		r.port.cut = true
+		p := r.port
+		w.after(w.upTo(10*time.Second), func() { p.cut, p.at = false, w.now })
+	case w.chance(f.CutScheduler):
+		d := r.store
+		d.cut = true
+		w.after(w.upTo(10*time.Second), func() { d.cut = false })
+	}
+}
+
+func (r *replica) reboot() {
+	if r.dead {
+		r.boot()
+	}
+}
+
+// Heal ends all faults and brings everybody back.
+func (w *World) Heal() {
+	w.faults = Faults{HTTP: w.faults.HTTP}
+	w.storeDown = false
+	w.busUp()
+	for _, r := range w.replicas {
+		r.port.cut, r.store.cut, r.dropPublish = false, false, false
+		r.resume()
+		r.reboot()
+	}
+	for _, r := range w.runners {
+		r.cut = false
+		r.resume()
+		r.restart()
+	}
+}

@@ -1,0 +1,224 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/services/scheduler/internal/inbox"
+)
+
+// network is the bus. Sending only notes the message; the world hands the notes out after each event, in an order that
+// does not depend on goroutines, and draws their fate from its seed.
+type network struct {
+	w    *World
+	up   bool
+	upAt time.Time
+
+	mu    sync.Mutex // guards noted: the relay and the prober send from several goroutines
+	noted []message
+
+	purges int // messages from before a purge are gone
+}
+
+type message struct {
+	to    wire.Address
+	id    string
+	body  []byte
+	topic bool
+	purge int
+}
+
+// port is a replica's or the api's connection to the bus.
+type port struct {
+	w   *World
+	cut bool // this machine does not reach the bus
+	at  time.Time
+}
+
+func (p *port) down() bool { return p.cut || !p.w.net.up }
+
+// Connected implements the bus.
+func (p *port) Connected() time.Duration {
+	if p.down() {
+		return 0
+	}
+	since := p.w.net.upAt
+	if p.at.After(since) {
+		since = p.at
+	}
+	return p.w.now.Sub(since) + time.Nanosecond
+}
+
+func (p *port) note(m message) error {
+	if p.down() {
+		return cluster.Errorf(cluster.Unavailable, "bus is away")
+	}
+	n := &p.w.net
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	m.purge = n.purges
+	n.noted = append(n.noted, m)
+	return nil
+}
+
+// Publish implements the bus.
+func (p *port) Publish(_ context.Context, to wire.Address, id string, msg []byte) error {
+	if p.w.unpublishable != "" && id == p.w.unpublishable {
+		return cluster.Errorf(cluster.Invalid, "this message can't be published")
+	}
+	return p.note(message{to: to, id: id, body: msg})
+}
+
+// Broadcast implements the bus.
+func (p *port) Broadcast(topic wire.Address, msg []byte) error {
+	return p.note(message{to: topic, body: msg, topic: true})
+}
+
+// Forget implements the bus.
+func (p *port) Forget(context.Context, wire.Address) error { return nil }
+
+// Request implements the bus, for pings. It draws nothing: the prober asks from several goroutines.
+func (p *port) Request(_ context.Context, to wire.Address, _ []byte) ([]byte, error) {
+	if p.down() {
+		return nil, cluster.Errorf(cluster.Unavailable, "bus is away")
+	}
+	for _, r := range p.w.runners {
+		if wire.RunnerCall(r.session) != to || !r.alive {
+			continue
+		}
+		switch {
+		case r.cut && p.w.now.Sub(r.cutAt) > 10*time.Second:
+			return nil, wire.ErrNobody // the server has closed the dead connection
+		case r.cut || r.paused:
+			return nil, cluster.Errorf(cluster.Timeout, "no answer")
+		}
+		return wire.Encode(wire.KindAck, "", wire.Ack{})
+	}
+	return nil, wire.ErrNobody
+}
+
+// flush hands out what was noted.
+func (n *network) flush() {
+	n.mu.Lock()
+	noted := n.noted
+	n.noted = nil
+	n.mu.Unlock()
+	slices.SortStableFunc(noted, func(a, b message) int {
+		return cmp.Or(cmp.Compare(a.to, b.to), cmp.Compare(a.id, b.id), slices.Compare(a.body, b.body))
+	})
+	for _, m := range noted {
+		n.send(m)
+	}
+}
+
+func (n *network) send(m message) {
+	f := &n.w.faults
+	copies := 1
+	switch {
+	case n.w.chance(f.Loss):
+		copies = 0
+	case n.w.chance(f.Duplicate):
+		copies = 1 + n.w.rng.IntN(max(f.Copies, 1))
+	}
+	for range copies {
+		n.w.after(n.w.latency(), func() { n.arrive(m, 0) })
+	}
+}
+
+const retryAfter = 500 * time.Millisecond
+
+func (n *network) arrive(m message, tries int) {
+	if m.purge < n.purges {
+		return
+	}
+	again := func() {
+		if !m.topic {
+			n.w.after(retryAfter<<min(tries, 3), func() { n.arrive(m, tries+1) })
+		}
+	}
+	if !n.up {
+		again()
+		return
+	}
+	switch m.to {
+	case wire.Wakes:
+		for _, r := range n.w.replicas {
+			if r.running() && !r.port.cut {
+				r.waker.Heard(m.body)
+			}
+		}
+	case wire.Events:
+	case wire.Commands:
+		if r := n.w.someReplica(false); r != nil {
+			r.waker.Wake()
+			return
+		}
+		again()
+	case wire.Reports:
+		r := n.w.someReplica(false)
+		if r == nil {
+			again()
+			return
+		}
+		report, err := inbox.OpenReport(m.body)
+		if err != nil {
+			n.w.fail("a report can't be read: %v", err)
+			return
+		}
+		if err := r.inbox.Store(n.w.ctx, []wire.Report{report})[0]; err != nil {
+			again()
+		}
+	default:
+		for _, r := range n.w.runners {
+			if wire.Runner(r.session) != m.to || !r.alive {
+				continue
+			}
+			if r.cut {
+				again()
+				return
+			}
+			r.do(func() { r.receive(m.body) })
+		}
+	}
+}
+
+// ask is a runner's request to any scheduler, over the bus or, when it is away, by HTTP. answer is called with the reply,
+// or never.
+func (w *World) ask(r *runner, msg []byte, answer func(wire.Envelope)) {
+	session := r.session
+	if w.chance(w.faults.Loss) {
+		return
+	}
+	w.after(w.latency(), func() {
+		byHTTP := r.cut || !w.net.up
+		if byHTTP && !w.faults.HTTP {
+			return
+		}
+		s := w.someReplica(byHTTP)
+		if s == nil {
+			return
+		}
+		reply := s.inbox.AnswerHTTP(w.ctx, msg)
+		if w.chance(w.faults.Loss) {
+			return
+		}
+		w.after(w.latency(), func() {
+			if r.session != session || !r.alive {
+				return
+			}
+			r.do(func() {
+				e, err := wire.Open(reply)
+				if err != nil {
+					w.fail("a scheduler's answer can't be read: %v", err)
+				} else if e.Kind != wire.KindError && r.session == session {
+					answer(e)
+				}
+			})
+		})
+	})
+}

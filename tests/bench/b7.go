@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace/millrace/tests/cluster"
+)
+
+const (
+	b7Warm   = 10
+	b7Rounds = 100
+	b7Topic  = "b7"
+	within   = 2 * time.Minute
+)
+
+func startLatency(ctx context.Context, b *bed, r *report) error {
+	rounds := b.n
+	if rounds == 0 {
+		rounds = b7Rounds
+	}
+	firsts, err := newFirsts(b.kafka, b7Topic)
+	if err != nil {
+		return err
+	}
+	defer firsts.client.Close()
+	go firsts.read(ctx)
+
+	var bad atomic.Int64
+	arms := []arm{ // the source goes first: it makes and fills the topic that the sinks read
+		{name: "source", config: func(string) map[string]string { return source(b7Topic, 100) },
+			first: func(string) <-chan time.Time { return firsts.expect() }},
+		{name: "sink", config: func(name string) map[string]string { return sink(b7Topic, filepath.Join(b.Dir, name)) },
+			first: func(name string) <-chan time.Time { return firstLine(ctx, filepath.Join(b.Dir, name)) }},
+	}
+	for i := range b7Warm + rounds {
+		for k := range arms { // alternating, so that both meet the same machine
+			if err := arms[k].round(ctx, b, fmt.Sprintf("%s-%d", arms[k].name, i), i < b7Warm, &bad); err != nil {
+				return err
+			}
+		}
+	}
+	for _, a := range arms {
+		r.arm = a.name
+		r.durations("post_to_running", a.running, "≤ 25", "≤ 100")
+		r.durations("post_to_first_record", a.firsts, "", "")
+	}
+	r.arm = ""
+	for _, n := range []int{100, 1000} {
+		took, err := allRunning(ctx, b, n, &bad)
+		if err != nil {
+			return err
+		}
+		goal := ""
+		if n == 1000 {
+			goal = "≤ 5"
+		}
+		r.add(fmt.Sprintf("all_%d_running_s", n), took.Seconds(), "s", 1, goal)
+	}
+	r.add("conflict_or_5xx", float64(bad.Load()), "answers", 2*(b7Warm+rounds)+1100, "0")
+	return nil
+}
+
+// arm is one kind of connector that is measured.
+type arm struct {
+	name   string
+	config func(name string) map[string]string
+	first  func(name string) <-chan time.Time // when its first record is at its destination
+
+	running, firsts []time.Duration
+}
+
+// round makes one connector, waits for it, and deletes it.
+func (a *arm) round(ctx context.Context, b *bed, name string, warming bool, bad *atomic.Int64) error {
+	first := a.first(name)
+	began := time.Now()
+	if err := post(ctx, b, name, a.config(name), bad); err != nil {
+		return err
+	}
+	if err := isRunning(ctx, b, name); err != nil {
+		return err
+	}
+	ran := time.Since(began)
+	select {
+	case at := <-first:
+		if !warming {
+			a.running, a.firsts = append(a.running, ran), append(a.firsts, at.Sub(began))
+		}
+	case <-time.After(within):
+		return fmt.Errorf("no record of %s came", name)
+	}
+	return remove(ctx, b, name)
+}
+
+// firstLine tells when a file has something in it.
+func firstLine(ctx context.Context, path string) <-chan time.Time {
+	found := make(chan time.Time, 1)
+	go func() {
+		for ctx.Err() == nil {
+			if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+				found <- time.Now()
+				return
+			}
+			<-time.After(time.Millisecond)
+		}
+	}()
+	return found
+}
+
+func post(ctx context.Context, b *bed, name string, config map[string]string, bad *atomic.Int64) error {
+	_, err := b.REST.Do(ctx, http.MethodPost, "/connectors", map[string]any{"name": name, "config": config})
+	if s, ok := errors.AsType[*cluster.StatusError](err); ok && (s.Status == http.StatusConflict || s.Status >= 500) {
+		bad.Add(1)
+	}
+	return err
+}
+
+// isRunning asks as fast as a client can that waits a millisecond between two questions.
+func isRunning(ctx context.Context, b *bed, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	for {
+		s, err := b.REST.Status(ctx, name)
+		if err == nil && s.Is("RUNNING") {
+			return nil
+		}
+		for _, one := range s.All() {
+			if one.State == "FAILED" {
+				return fmt.Errorf("%s failed: %s", name, one.Trace)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s does not run: %+v: %w", name, s, err)
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+func remove(ctx context.Context, b *bed, name string) error {
+	_, err := b.REST.Do(ctx, http.MethodDelete, "/connectors/"+name, nil)
+	return err
+}
+
+// allRunning makes n connectors at once, waits until all run, and deletes them.
+func allRunning(ctx context.Context, b *bed, n int, bad *atomic.Int64) (time.Duration, error) {
+	const clients = 16
+	began := time.Now()
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(clients)
+	for i := range n {
+		g.Go(func() error { return post(gctx, b, fmt.Sprintf("many-%d-%d", n, i), source(b7Topic+"-many", 0), bad) })
+	}
+	if err := g.Wait(); err != nil {
+		return 0, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	err := cluster.Until(waiting, func(ctx context.Context) error {
+		all, err := b.REST.Statuses(ctx)
+		if err != nil {
+			return err
+		}
+		run := 0
+		for _, s := range all {
+			if s.Is("RUNNING") {
+				run++
+			}
+		}
+		if run < n {
+			return fmt.Errorf("%d of %d run", run, n)
+		}
+		return nil
+	})
+	took := time.Since(began)
+	if err != nil {
+		return 0, err
+	}
+	for i := range n {
+		g.Go(func() error { return remove(ctx, b, fmt.Sprintf("many-%d-%d", n, i)) })
+	}
+	return took, g.Wait()
+}
+
+// firsts notes when the first record of each connector arrives. Sources number from 0 and run one at a time, so the next
+// record with the number 0 is the first of the one that was posted last.
+type firsts struct {
+	client *kgo.Client
+
+	mu   sync.Mutex
+	next chan time.Time
+}
+
+func newFirsts(bootstrap, topic string) (*firsts, error) {
+	c, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.UnknownTopicRetries(-1), kgo.MetadataMinAge(50*time.Millisecond))
+	return &firsts{client: c}, err
+}
+
+func (f *firsts) expect() <-chan time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.next = make(chan time.Time, 1)
+	return f.next
+}
+
+func (f *firsts) read(ctx context.Context) {
+	for ctx.Err() == nil {
+		fetched := f.client.PollFetches(ctx)
+		if fetched.IsClientClosed() {
+			return
+		}
+		now := time.Now()
+		fetched.EachRecord(func(r *kgo.Record) {
+			if string(r.Value) != "0" {
+				return
+			}
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			select {
+			case f.next <- now:
+			default:
+			}
+		})
+	}
+}

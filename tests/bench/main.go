@@ -1,0 +1,89 @@
+// Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
+//
+//	bench [-keep FOLDER] [-n N] B7|B9
+//
+// It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/millrace/millrace/tests/cluster"
+	"github.com/millrace/millrace/tests/servers"
+)
+
+// bench is one benchmark: about says what is measured, for the page in docs/bench.
+type bench struct {
+	about string
+	run   func(ctx context.Context, b *bed, r *report) error
+}
+
+var benches = map[string]bench{
+	"B7": {"From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
+		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
+		"The source is the verifiable one, exactly once; the destination is its topic, read with read_committed.", startLatency},
+	"B9": {"What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
+		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +
+		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 100 records a second each.", failover},
+}
+
+// bed is what a benchmark runs on.
+type bed struct {
+	*cluster.Cluster
+	kafka string
+	n     int // rounds
+}
+
+func main() {
+	keep := flag.String("keep", "", "folder where the result is kept, for example docs/bench")
+	n := flag.Int("n", 0, "rounds; 0: as many as a published figure needs")
+	flag.Parse()
+	b, ok := benches[flag.Arg(0)]
+	if !ok {
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] B7|B9")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := measure(ctx, flag.Arg(0), b, *n, *keep); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func measure(ctx context.Context, name string, b bench, n int, keep string) (err error) {
+	kafka, err := servers.StartKafka(ctx, servers.KafkaOptions{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, kafka.Stop(context.WithoutCancel(ctx))) }()
+	c, err := cluster.Start(ctx, cluster.Options{Kafka: kafka.Bootstrap(), Schedulers: 2, Runners: 3})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
+	r := &report{bench: name}
+	if err := b.run(ctx, &bed{Cluster: c, kafka: kafka.Bootstrap(), n: n}, r); err != nil {
+		return err
+	}
+	if err := r.print(os.Stdout); err != nil || keep == "" {
+		return err
+	}
+	return r.keep(keep, b.about)
+}
+
+func source(topic string, throughput int) map[string]string {
+	return map[string]string{"connector.class": "VerifiableSourceConnector", "tasks.max": "1", "topic": topic, "throughput": fmt.Sprint(throughput),
+		"key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.storage.StringConverter"}
+}
+
+func sink(topic, file string) map[string]string {
+	return map[string]string{"connector.class": "FileStreamSink", "tasks.max": "1", "topics": topic, "file": file,
+		"key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.storage.StringConverter"}
+}
