@@ -30,6 +30,10 @@ run: ## the same, and stay: the REST API is at http://127.0.0.1:8083
 test: ## every test, with the race detector; beside a real Kafka broker where Java and Maven are installed. What is left out is listed
 	@go run ./tests/servers/cmd/servers test $(PACKAGES)
 
+.PHONY: sim
+sim: ## the simulation of the control plane for long: 1,000 worlds from seed FIRST (1) on
+	go test ./services/scheduler/internal/sim -timeout 60m -sim.seeds 1000 -sim.first $(or $(FIRST),1) -sim.minutes 5
+
 .PHONY: bench
 bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B7 or BENCH=B9
 	@go run ./tests/bench -keep docs/bench $(BENCH)

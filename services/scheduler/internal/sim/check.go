@@ -59,9 +59,13 @@ func (w *World) checkRound(r loop.Round) {
 	}
 }
 
+func startOf(c *jobCopy) startKey {
+	return startKey{c.r.session, c.spec.Job, c.spec.Epoch, c.spec.Revision}
+}
+
 // started watches a copy begin to run: the fence, doubled commands, and P2.
 func (w *World) started(c *jobCopy) {
-	key := startKey{c.r.session, c.spec.Job, c.spec.Epoch, c.spec.Revision}
+	key := startOf(c)
 	old := w.fence[c.spec.Job]
 	if w.starts[key]++; w.starts[key] > 1 && (old == nil || !old.fenced && old.r != c.r) {
 		w.fail("DC: %v started %d times", key, w.starts[key])
@@ -79,8 +83,8 @@ func (w *World) started(c *jobCopy) {
 		if fence, _ := c.spec.Config.Get("fence"); fence == "yes" {
 			continue
 		}
-		// An unfenced job may run twice only where its first runner has been given up meanwhile.
-		if w.sessionLives(r.session) && w.fenceableChanged(c.spec.Job.UID) {
+		// An unfenced job may run twice only where one of the runners has been given up and does not know it yet (ZT-7).
+		if w.sessionLives(r.session) && w.sessionLives(c.r.session) && w.fenceableChanged(c.spec.Job.UID) {
 			w.fail("P2: %v starts on %s while %s, which is not given up, runs it under epoch %d", c.spec.Job, c.r.session, r.session, other.spec.Epoch)
 		}
 	}
@@ -217,6 +221,9 @@ func (w *World) unsettledJobs() string {
 			continue
 		}
 		for _, id := range sortedJobs(r.held) {
+			if r.held[id].fenced {
+				continue
+			}
 			runs++
 			if byHolder[id] != r.session || r.held[id].spec.Epoch != w.epochs[id] {
 				return fmt.Sprintf("I1: %s runs %v under epoch %d, the store says %q and %d", r.session, id, r.held[id].spec.Epoch, byHolder[id], w.epochs[id])

@@ -68,6 +68,9 @@ func (p *port) note(m message) error {
 
 // Publish implements the bus.
 func (p *port) Publish(_ context.Context, to wire.Address, id string, msg []byte) error {
+	if p.w.unpublishable == "next" {
+		p.w.unpublishable = id
+	}
 	if p.w.unpublishable != "" && id == p.w.unpublishable {
 		return cluster.Errorf(cluster.Invalid, "this message can't be published")
 	}
@@ -175,7 +178,7 @@ func (n *network) arrive(m message, tries int) {
 		}
 	default:
 		for _, r := range n.w.runners {
-			if wire.Runner(r.session) != m.to || !r.alive {
+			if wire.Runner(r.session) != m.to || !r.alive || n.w.deaf {
 				continue
 			}
 			if r.cut {
@@ -187,38 +190,56 @@ func (n *network) arrive(m message, tries int) {
 	}
 }
 
-// ask is a runner's request to any scheduler, over the bus or, when it is away, by HTTP. answer is called with the reply,
-// or never.
+// ask is a runner's request to any scheduler, over the bus or, when it is away or says nothing, by HTTP. answer is called
+// with the reply, or never.
 func (w *World) ask(r *runner, msg []byte, answer func(wire.Envelope)) {
-	session := r.session
-	if w.chance(w.faults.Loss) {
+	q := &question{w: w, r: r, session: r.session, msg: msg, answer: answer}
+	if !w.chance(w.faults.Loss) {
+		w.after(w.latency(), func() { q.arrive(r.cut || !w.net.up) })
+		return
+	}
+	w.after(askTimeout, func() { q.arrive(true) })
+}
+
+// askTimeout is how long the bus may be silent before a runner goes to HTTP.
+const askTimeout = 2 * time.Second
+
+type question struct {
+	w       *World
+	r       *runner
+	session cluster.SessionID
+	msg     []byte
+	answer  func(wire.Envelope)
+}
+
+// gone tells that whoever asked is there no more.
+func (q *question) gone() bool { return q.r.session != q.session || !q.r.alive }
+
+func (q *question) arrive(byHTTP bool) {
+	w := q.w
+	if q.gone() || byHTTP && !w.faults.HTTP {
+		return
+	}
+	s := w.someReplica(byHTTP)
+	if s == nil {
+		return
+	}
+	reply := s.inbox.AnswerHTTP(w.ctx, q.msg)
+	if !byHTTP && w.chance(w.faults.Loss) {
+		w.after(askTimeout, func() { q.arrive(true) })
 		return
 	}
 	w.after(w.latency(), func() {
-		byHTTP := r.cut || !w.net.up
-		if byHTTP && !w.faults.HTTP {
+		if q.gone() {
 			return
 		}
-		s := w.someReplica(byHTTP)
-		if s == nil {
-			return
-		}
-		reply := s.inbox.AnswerHTTP(w.ctx, msg)
-		if w.chance(w.faults.Loss) {
-			return
-		}
-		w.after(w.latency(), func() {
-			if r.session != session || !r.alive {
-				return
+		q.r.do(func() {
+			e, err := wire.Open(reply)
+			if err != nil {
+				w.fail("a scheduler's answer can't be read: %v", err)
+			} else if e.Kind != wire.KindError && !q.gone() {
+				q.answer(e)
 			}
-			r.do(func() {
-				e, err := wire.Open(reply)
-				if err != nil {
-					w.fail("a scheduler's answer can't be read: %v", err)
-				} else if e.Kind != wire.KindError && r.session == session {
-					answer(e)
-				}
-			})
 		})
 	})
 }

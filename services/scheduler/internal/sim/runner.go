@@ -31,9 +31,10 @@ type runner struct {
 
 // jobCopy is one running copy of a job.
 type jobCopy struct {
-	spec   cluster.JobSpec
-	r      *runner
-	fenced bool
+	spec    cluster.JobSpec
+	r       *runner
+	fenced  bool // by the broker
+	noticed bool // and it knows: it has stopped, and waits for word whether the job still is its runner's
 }
 
 // do runs f now, or when the pause ends.
@@ -153,6 +154,15 @@ func (r *runner) corrected(hb cluster.Heartbeat, sent []cluster.HeldJob, reply c
 		r.start() // stop everything and begin again
 		return
 	}
+	ours := sent
+	if reply.Differs {
+		ours = reply.Held
+	}
+	for _, h := range ours { // the fence was taken by somebody who has been given up: take it back
+		if c := r.held[h.Job]; c != nil && c.noticed && c.spec.Epoch == h.Epoch {
+			r.again(c)
+		}
+	}
 	for _, l := range reply.LetGo {
 		r.letGo(l.Job, l.Epoch)
 	}
@@ -216,10 +226,10 @@ func (r *runner) receive(msg []byte) {
 
 // run starts a job or changes it. An older epoch or revision does nothing; a newer epoch stops the older copy first.
 func (r *runner) run(s cluster.JobSpec) {
-	if s.Session != r.session || s.Epoch <= r.ended[s.Job] {
+	if s.Session != r.session || s.Epoch <= r.ended[s.Job] && !r.w.ignoreEpochs {
 		return
 	}
-	if c := r.held[s.Job]; c != nil {
+	if c := r.held[s.Job]; c != nil && !r.w.ignoreEpochs {
 		if s.Epoch < c.spec.Epoch || s.Epoch == c.spec.Epoch && s.Revision <= c.spec.Revision {
 			return
 		}
@@ -237,6 +247,22 @@ func (r *runner) run(s cluster.JobSpec) {
 		}
 	})
 }
+
+// again starts a copy that was fenced, under its old epoch.
+func (r *runner) again(c *jobCopy) {
+	c.noticed = false
+	r.later(fencedPause, func() {
+		if r.held[c.spec.Job] == c && c.fenced {
+			next := &jobCopy{spec: c.spec, r: r}
+			r.held[c.spec.Job] = next
+			delete(r.w.starts, startOf(next)) // not a command obeyed twice
+			r.w.started(next)
+		}
+	})
+}
+
+// fencedPause is how long a fenced job waits before it starts again.
+const fencedPause = 500 * time.Millisecond
 
 func state(t cluster.TargetState) cluster.State {
 	switch t {
@@ -336,9 +362,8 @@ func (r *runner) send(statuses []cluster.Status, tasks []cluster.TaskConfigRepor
 func (r *runner) write() {
 	r.later(500*time.Millisecond, r.write)
 	for _, id := range sortedJobs(r.held) {
-		if c := r.held[id]; c.fenced {
-			r.ended[id] = c.spec.Epoch // whoever fenced it holds a newer epoch
-			delete(r.held, id)
+		if c := r.held[id]; c.fenced && !c.noticed {
+			c.noticed = true
 			r.w.fencedOff++
 		}
 	}

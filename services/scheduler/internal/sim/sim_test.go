@@ -7,9 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/memstore"
-	"github.com/millrace/millrace/services/scheduler/plan"
 	"github.com/millrace/millrace/tests/conformance/storetest"
 )
 
@@ -229,64 +227,5 @@ func TestFault_EX_9_a_delete_during_anything_ends(t *testing.T) {
 		snap, err := w.store.Snapshot(t.Context())
 		require.NoError(t, err)
 		require.Empty(t, snap.Jobs, "nothing is left behind")
-	}
-}
-
-// A planner that is broken on purpose is noticed.
-func TestSim_notices_broken_planners(t *testing.T) {
-	t.Parallel()
-	edit := func(change func(*cluster.Decision)) func(plan.Config, cluster.Snapshot) cluster.Decisions {
-		return func(c plan.Config, s cluster.Snapshot) cluster.Decisions {
-			d := plan.Compute(c, s)
-			for i := range d.Steps {
-				change(&d.Steps[i])
-			}
-			return d
-		}
-	}
-	for name, compute := range map[string]func(plan.Config, cluster.Snapshot) cluster.Decisions{
-		"hands out epochs again": edit(func(d *cluster.Decision) { d.Epoch = d.Prior }),
-		"never releases": func(c plan.Config, s cluster.Snapshot) (d cluster.Decisions) {
-			for _, step := range plan.Compute(c, s).Steps {
-				if step.Kind != cluster.Release {
-					d.Steps = append(d.Steps, step)
-				}
-			}
-			return d
-		},
-		"never loses anybody": func(c plan.Config, s cluster.Snapshot) cluster.Decisions {
-			for i := range s.Runners {
-				s.Runners[i].Age, s.Runners[i].Unreachable = 0, false
-			}
-			return plan.Compute(c, s)
-		},
-		"moves what is healthy": func(c plan.Config, s cluster.Snapshot) cluster.Decisions {
-			d := plan.Compute(c, s)
-			for _, j := range s.Jobs {
-				if j.Wanted && j.Session != "" && len(d.Steps) == 0 && len(s.Runners) > 1 {
-					d.Steps = append(d.Steps, cluster.Decision{Kind: cluster.Assign, Job: j.Job, Session: s.Runners[int(j.Epoch)%len(s.Runners)].Session, Prior: j.Epoch, Epoch: j.Epoch + 1})
-				}
-			}
-			return d
-		},
-		"forgets to assign tasks": func(c plan.Config, s cluster.Snapshot) (d cluster.Decisions) {
-			for _, step := range plan.Compute(c, s).Steps {
-				if step.Kind != cluster.Assign || step.Job.IsInstance() {
-					d.Steps = append(d.Steps, step)
-				}
-			}
-			return d
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			for seed := range uint64(5) {
-				v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 2, Faults: Stormy(), Compute: compute}, time.Minute)
-				if len(v) > 0 || unsettled != "" {
-					return
-				}
-			}
-			t.Error("nobody notices")
-		})
 	}
 }

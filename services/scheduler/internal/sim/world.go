@@ -42,7 +42,9 @@ type World struct {
 	planCfg  plan.Config
 
 	storeDown     bool
-	unpublishable string // id of an outbox message that the bus refuses
+	unpublishable string // id of an outbox message that the bus refuses; "next": of the next one
+	deaf          bool   // runners hear no message, only answers
+	ignoreEpochs  bool   // runners obey messages of older epochs: a mutant
 
 	// What the checks keep.
 	violations    []string
