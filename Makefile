@@ -75,4 +75,4 @@ lint: $(LINT) ## golangci-lint with the import fences, over all modules
 		(cd $$m && echo "lint $$m" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; fi; done
 
 .PHONY: verify
-verify: fmt/check modsync/check vet test ## everything CI runs, in CI's order
+verify: fmt/check modsync/check vet lint test ## everything CI runs, in CI's order

@@ -14,7 +14,7 @@ func DigestHeld(held []HeldJob) string {
 	slices.SortFunc(sorted, func(a, b HeldJob) int { return compareJobs(a.Job, b.Job) })
 	h := sha256.New()
 	for _, j := range sorted {
-		fmt.Fprintf(h, "%s %d %d\n", j.Job, j.Epoch, j.Revision)
+		_, _ = fmt.Fprintf(h, "%s %d %d\n", j.Job, j.Epoch, j.Revision)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
@@ -25,7 +25,7 @@ func DigestStatuses(statuses []Status) string {
 	slices.SortFunc(sorted, func(a, b Status) int { return compareJobs(a.Job, b.Job) })
 	h := sha256.New()
 	for _, s := range sorted {
-		fmt.Fprintf(h, "%s %d %d %d %s\n", s.Job, s.Epoch, s.Revision, s.RestartSeq, s.State)
+		_, _ = fmt.Fprintf(h, "%s %d %d %d %s\n", s.Job, s.Epoch, s.Revision, s.RestartSeq, s.State)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }

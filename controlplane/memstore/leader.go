@@ -187,6 +187,7 @@ func (s *Store) step(d cluster.Decision) (func() cluster.OutboxMessage, error) {
 		}
 		j.gone, j.status = true, nil
 		return nil, nil
+	case cluster.Lose: // of a session, not of a job
 	}
 	return nil, cluster.Errorf(cluster.Invalid, "there is no decision %q", d.Kind)
 }

@@ -132,6 +132,7 @@ func (s *Store) Heartbeat(ctx context.Context, hb cluster.Heartbeat) (reply clus
 		if !v.ended() {
 			v.beat, v.load, v.jobs = s.now(), hb.Load, hb.Jobs
 			switch hb.State {
+			case cluster.SessionActive, cluster.SessionLost: // the latter is nobody's to say of itself
 			case cluster.SessionDraining:
 				v.State = cluster.SessionDraining // there is no way back
 			case cluster.SessionClosed:

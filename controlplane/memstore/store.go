@@ -29,7 +29,6 @@ type Store struct {
 	used       map[cluster.UID]bool  // uids that ever were: none comes again
 	deletions  int64
 	sessions   map[cluster.SessionID]*session
-	starts     int64
 	kafka      string
 	plugins    map[pluginKey]cluster.PluginRecord
 	outbox     []*message // ascending by id

@@ -31,6 +31,8 @@ type Options struct {
 	Name string
 	// NATSOptions are added to our own, for credentials, TLS, or nats.InProcessServer.
 	NATSOptions []nats.Option
+	// Creds is a file with credentials; "" for none.
+	Creds string
 	// Logger; nil logs nowhere.
 	Logger *slog.Logger
 	// Registerer of metrics; nil registers nowhere. Several buses of one process may share one.
@@ -117,6 +119,9 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 		nats.ConnectHandler(b.onUp), nats.ReconnectHandler(b.onUp), nats.DisconnectErrHandler(b.onDown), nats.ErrorHandler(b.onError),
 		nats.ReconnectErrHandler(b.onRetry),
 	}, o.NATSOptions...)
+	if o.Creds != "" {
+		opts = append(opts, nats.UserCredentials(o.Creds))
+	}
 	if b.nc, err = nats.Connect(o.URL, opts...); err != nil {
 		b.stop()
 		b.abort()

@@ -95,7 +95,7 @@ func Down(ctx context.Context, o Options, steps int) (undone []State, err error)
 			if s.AppliedAt.IsZero() {
 				continue
 			}
-			if err := o.step(ctx, c, s.Migration, s.Migration.Down, sqlUnnote, s.Version); err != nil {
+			if err := o.step(ctx, c, s.Migration, s.Down, sqlUnnote, s.Version); err != nil {
 				return err
 			}
 			undone = append(undone, s)
@@ -111,7 +111,7 @@ func Status(ctx context.Context, o Options) ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close(context.WithoutCancel(ctx))
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it was for reading or has committed
 	return o.states(ctx, c)
 }
 
@@ -188,7 +188,7 @@ func (o *Options) locked(ctx context.Context, f func(*pgx.Conn) error) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close(context.WithoutCancel(ctx))
+	defer c.Close(context.WithoutCancel(ctx)) //nolint:errcheck // it was for reading or has committed
 	h := fnv.New64a()
 	h.Write([]byte("millrace migrations of " + o.schema()))
 	key := int64(h.Sum64())

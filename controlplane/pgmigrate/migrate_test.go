@@ -62,7 +62,7 @@ func TestMigrate(t *testing.T) {
 		}
 		conn, err := pgx.Connect(t.Context(), url)
 		require.NoError(t, err)
-		defer conn.Close(context.Background()) //nolint:errcheck // a test's connection
+		defer conn.Close(context.Background())
 		var left int
 		require.NoError(t, conn.QueryRow(t.Context(), `SELECT
 			(SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'own' AND c.relname NOT LIKE 'schema_migrations%') +

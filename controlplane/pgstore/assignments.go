@@ -91,6 +91,7 @@ func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Dec
 			continue
 		case cluster.Assign:
 			targets, uids = append(targets, string(d.Session)), append(uids, string(d.Job.UID))
+		case cluster.Release, cluster.Forget:
 		}
 		k.add(d.Job)
 	}

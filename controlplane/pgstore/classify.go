@@ -30,6 +30,7 @@ func classify(err error, what string) error {
 		message = "the database did not answer in time (" + what + ")"
 	case cluster.Conflict:
 		message = "another change came first (" + what + ")"
+	default:
 	}
 	return cluster.Wrapf(code, err, "%s", message)
 }

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -108,7 +109,7 @@ func (s *Store) Register(ctx context.Context, r cluster.Registration) (missing [
 		}
 		return t.commit(ctx, b)
 	})
-	if err == errEnded {
+	if errors.Is(err, errEnded) {
 		err = nil
 	}
 	if err != nil {

@@ -88,7 +88,7 @@ func TestConnector_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 	t.Parallel()
 	f, err := os.Open("testdata/validate.jsonl")
 	require.NoError(t, err)
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	lines := bufio.NewScanner(f)
 	lines.Buffer(nil, 1<<20)
 	n := 0

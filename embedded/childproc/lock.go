@@ -31,7 +31,7 @@ func LockFolder(dir string) (*FolderLock, error) {
 		return nil, fmt.Errorf("opening lock of %s: %w", dir, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		f.Close()
+		_ = f.Close() // nothing was written
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("locking %s: %w", dir, ErrFolderInUse)
 		}
@@ -64,6 +64,6 @@ func (l *FolderLock) Unlock() {
 	}
 	// Closing alone would not do: a program that another goroutine is just starting has a copy of the file until it runs.
 	_ = syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN)
-	l.f.Close()
+	_ = l.f.Close() // nothing was written
 	l.f = nil
 }

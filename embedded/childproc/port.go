@@ -22,7 +22,7 @@ func Listen() (net.Listener, error) {
 	var last error
 	for range 200 {
 		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // does not block
 		if err == nil {
 			return l, nil
 		}

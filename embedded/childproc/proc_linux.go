@@ -9,7 +9,7 @@ import (
 func setDeathSignal(attr *syscall.SysProcAttr, sig syscall.Signal) { attr.Pdeathsig = sig }
 
 func probeIdentity() Identity {
-	cmd := exec.Command("/bin/true")
+	cmd := exec.Command("/bin/true") //nolint:noctx // it ends at once
 	applyIdentity(cmd, UserNamespace)
 	if cmd.Run() == nil {
 		return UserNamespace
@@ -31,5 +31,6 @@ func applyIdentity(cmd *exec.Cmd, i Identity) {
 		cmd.SysProcAttr.GidMappings = []syscall.SysProcIDMap{{ContainerID: nobody, HostID: os.Getegid(), Size: 1}}
 	case Nobody:
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+	case Auto, Plain:
 	}
 }

@@ -160,7 +160,7 @@ func (t *Table) Parse(args []string, getenv func(string) string, out io.Writer, 
 	case err != nil:
 		problems = append(problems, fmt.Errorf("%w (see %s -help)", err, t.program))
 	case *showVersion:
-		fmt.Fprintln(out, version)
+		_, _ = fmt.Fprintln(out, version)
 		return nil, ErrHelp
 	}
 	return fs.Args(), errors.Join(problems...)
@@ -173,28 +173,28 @@ func (s setting) shown(v string) string {
 	return strconv.Quote(v)
 }
 
-// Help prints the table for people.
+// Help prints the table for people. A reader that went away is no error.
 func (t *Table) Help(w io.Writer) {
-	fmt.Fprintf(w, "%s: %s\n\nSettings (flag, environment variable, default):\n", t.program, t.about)
+	_, _ = fmt.Fprintf(w, "%s: %s\n\nSettings (flag, environment variable, default):\n", t.program, t.about)
 	for _, s := range t.settings {
-		fmt.Fprintf(w, "\n  -%s  %s", s.name, Variable(s.name))
+		_, _ = fmt.Fprintf(w, "\n  -%s  %s", s.name, Variable(s.name))
 		if s.def != "" {
-			fmt.Fprintf(w, "  (default %s)", s.def)
+			_, _ = fmt.Fprintf(w, "  (default %s)", s.def)
 		}
-		fmt.Fprintf(w, "\n      %s (%s)\n", s.doc, s.kind)
+		_, _ = fmt.Fprintf(w, "\n      %s (%s)\n", s.doc, s.kind)
 	}
-	fmt.Fprintf(w, "\n  -version\n      Print the version and end.\n")
+	_, _ = fmt.Fprintf(w, "\n  -version\n      Print the version and end.\n")
 }
 
 // Markdown writes the reference table of the program.
 func (t *Table) Markdown(w io.Writer) {
-	fmt.Fprintf(w, "## %s\n\n%s\n\n| flag | environment | default | kind | meaning |\n| --- | --- | --- | --- | --- |\n", t.program, t.about)
+	_, _ = fmt.Fprintf(w, "## %s\n\n%s\n\n| flag | environment | default | kind | meaning |\n| --- | --- | --- | --- | --- |\n", t.program, t.about)
 	for _, s := range t.settings {
 		def := ""
 		if s.def != "" {
 			def = "`" + s.def + "`"
 		}
-		fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s | %s |\n", s.name, Variable(s.name), def, s.kind, s.doc)
+		_, _ = fmt.Fprintf(w, "| `-%s` | `%s` | %s | %s | %s |\n", s.name, Variable(s.name), def, s.kind, s.doc)
 	}
-	fmt.Fprintln(w)
+	_, _ = fmt.Fprintln(w)
 }

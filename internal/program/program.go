@@ -35,7 +35,7 @@ func (p Program) Main() {
 		<-ctx.Done()
 		stop() // the next signal ends us at once
 	}()
-	os.Exit(p.run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+	os.Exit(p.run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)) //nolint:forbidigo // here main hands it in
 }
 
 // run is Main with everything given; logs go to stderr.

@@ -190,11 +190,12 @@ func Text(t Type, v any) *string {
 		return nil
 	}
 	s := show(v)
-	switch {
-	case t == Password:
+	switch t {
+	case Password:
 		s = Hidden
-	case t == List:
+	case List:
 		s = strings.Join(v.([]string), ",")
+	default:
 	}
 	return &s
 }

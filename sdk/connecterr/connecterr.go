@@ -93,23 +93,22 @@ func ClassOf(err error) string {
 // each, with a final newline (spec: first line holds the top message).
 func Trace(err error) string {
 	var b strings.Builder
-	for first := true; err != nil; first = false {
-		if !first {
+	link := func(class, message string) {
+		if b.Len() > 0 {
 			b.WriteString("Caused by: ")
 		}
+		fmt.Fprintf(&b, "%s: %s\n", class, message)
+	}
+	for err != nil {
 		e, ok := err.(*Error) //nolint:errorlint // walks the chain link by link on purpose
-		switch {
-		case ok && e.Message != "":
-			fmt.Fprintf(&b, "%s: %s\n", e.JavaClass(), e.Message)
-			err = e.Cause
-		case ok:
-			err = e.Cause
-			first = true
-			continue
-		default:
-			fmt.Fprintf(&b, "%s: %s\n", javaClass[General], err.Error())
-			err = nil
+		if !ok {
+			link(javaClass[General], err.Error())
+			break
 		}
+		if e.Message != "" { // else it only lends its kind to its cause
+			link(e.JavaClass(), e.Message)
+		}
+		err = e.Cause
 	}
 	return b.String()
 }

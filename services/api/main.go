@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/millrace/millrace/internal/env"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
@@ -17,7 +15,6 @@ import (
 
 type settings struct {
 	apiserver.Config
-	natsCreds string
 }
 
 func (s *settings) table() *env.Table {
@@ -26,7 +23,7 @@ func (s *settings) table() *env.Table {
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Listen on an address that is not loopback although nobody has to log in.")
 	t.Secret(&s.Postgres, "postgres-url", "URL of the Postgres database, for example postgres://user:password@host/millrace.")
 	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
-	t.String(&s.natsCreds, "nats-creds", "", "File with NATS credentials.")
+	t.String(&s.NATS.Creds, "nats-creds", "", "File with NATS credentials.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9082", "Address of metrics and health; empty for none.")
 	return t
 }
@@ -39,9 +36,6 @@ func main() {
 func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) error {
 	if s.Postgres == "" {
 		return exitcode.Input(fmt.Errorf("-postgres-url or %s must name the database", env.Variable("postgres-url")))
-	}
-	if s.natsCreds != "" {
-		s.NATS.NATSOptions = append(s.NATS.NATSOptions, nats.UserCredentials(s.natsCreds))
 	}
 	s.Logger, s.Registerer = log, obs.NewRegistry()
 	s.Ready = func(i apiserver.Info) {

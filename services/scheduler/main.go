@@ -14,8 +14,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/millrace/millrace/controlplane/pgmigrate"
 	"github.com/millrace/millrace/internal/env"
 	"github.com/millrace/millrace/internal/exitcode"
@@ -26,8 +24,7 @@ import (
 
 type settings struct {
 	schedulersvc.Config
-	natsCreds string
-	migrate   bool
+	migrate bool
 }
 
 func (s *settings) table() *env.Table {
@@ -35,7 +32,7 @@ func (s *settings) table() *env.Table {
 	t.String(&s.ID, "id", "", "Name of this replica in logs; empty: the host's name.")
 	t.Secret(&s.Postgres, "postgres-url", "URL of the Postgres database, for example postgres://user:password@host/millrace.")
 	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
-	t.String(&s.natsCreds, "nats-creds", "", "File with NATS credentials.")
+	t.String(&s.NATS.Creds, "nats-creds", "", "File with NATS credentials.")
 	t.Int(&s.NATS.Replicas, "nats-replicas", 0, "Replicas of each stream; 0 leaves existing streams as they are.")
 	t.String(&s.InternalListen, "internal-listen", "127.0.0.1:8084", "Address where runners come when NATS is away; empty for none.")
 	t.Secret(&s.InternalToken, "internal-token", "Token that runners must show there; without one only loopback is let in.")
@@ -60,9 +57,6 @@ func (s *settings) run(ctx context.Context, args []string, log *slog.Logger) err
 		if _, err := pgmigrate.Up(ctx, pgmigrate.Options{URL: s.Postgres, Logger: log}); err != nil {
 			return err
 		}
-	}
-	if s.natsCreds != "" {
-		s.NATS.NATSOptions = append(s.NATS.NATSOptions, nats.UserCredentials(s.natsCreds))
 	}
 	s.Logger, s.Registerer = log, obs.NewRegistry()
 	s.Ready = func(i schedulersvc.Info) {

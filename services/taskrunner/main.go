@@ -9,8 +9,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/millrace/millrace/internal/env"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/program"
@@ -22,7 +20,6 @@ import (
 
 type settings struct {
 	runner.Config
-	natsCreds string
 	bootstrap string
 	fileRoots []string
 }
@@ -34,7 +31,7 @@ func (s *settings) table() *env.Table {
 	t.Map(&s.Labels, "labels", "", "Labels shown to users.")
 	t.Int(&s.Capacity, "capacity", 0, "Most connectors and tasks that run here; 0: no limit.")
 	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
-	t.String(&s.natsCreds, "nats-creds", "", "File with NATS credentials.")
+	t.String(&s.NATS.Creds, "nats-creds", "", "File with NATS credentials.")
 	t.List(&s.SchedulerURLs, "scheduler-urls", "", "Internal listeners of the schedulers, for when NATS is away, for example http://scheduler:8084.")
 	t.Secret(&s.InternalToken, "internal-token", "Token that the schedulers want to see there.")
 	t.String(&s.bootstrap, "kafka-bootstrap", "", "Kafka brokers, host:port,…; the same as bootstrap.servers of -worker, which it wins over.")
@@ -51,9 +48,6 @@ func main() {
 }
 
 func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err error) {
-	if s.natsCreds != "" {
-		s.NATS.NATSOptions = append(s.NATS.NATSOptions, nats.UserCredentials(s.natsCreds))
-	}
 	if s.bootstrap != "" {
 		s.Worker = maps.Clone(s.Worker)
 		if s.Worker == nil {

@@ -27,7 +27,7 @@ func TestKafkaProcess_keeps_its_data_over_a_crash(t *testing.T) {
 	if err != nil {
 		servers.Missing(t, err)
 	}
-	defer k.Stop(t.Context()) //nolint:errcheck // the test is over
+	defer k.Stop(t.Context())
 	produce := func(client *kgo.Client) {
 		require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: "kept", Value: []byte("x")}).FirstErr())
 	}

@@ -274,7 +274,7 @@ func (a *allinone) service(ctx context.Context, name string, run func(ctx contex
 		return nil, err
 	case <-ctx.Done():
 		stop()
-		<-done
+		<-done //nolint:errcheck // ctx says why
 		return nil, ctx.Err()
 	}
 }

@@ -173,8 +173,8 @@ func closeWaits(t *testing.T, in Instance) {
 	closed := make(chan error, 1)
 	go func() { closed <- b.Close(ctx) }()
 	select {
-	case <-closed:
-		t.Error("Close did not wait for handlers")
+	case err := <-closed:
+		t.Errorf("Close did not wait for handlers (%v)", err)
 	case <-time.After(20 * time.Millisecond):
 	}
 	close(release)

@@ -221,8 +221,9 @@ func passing(err error) bool {
 	switch cluster.CodeOf(err) {
 	case cluster.Unavailable, cluster.Timeout, cluster.Conflict, cluster.Internal:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 func (b *Inbox) storeBatch(ctx context.Context, statuses []cluster.Status) error {

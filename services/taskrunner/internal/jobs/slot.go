@@ -321,7 +321,7 @@ func (sl *slot) stop(r *run) {
 			abandoned = true
 			s.o.Metrics.abandoned.Inc()
 			r.log.Error("did not stop and is abandoned; what it still writes is fenced")
-			go func() { <-r.done; s.o.Metrics.abandoned.Dec() }()
+			go func() { <-r.done; s.o.Metrics.abandoned.Dec() }() //nolint:errcheck // nobody waits for it any more
 		}
 	}
 	r.do()

@@ -104,7 +104,7 @@ func storeSees(t *testing.T, bootstrap string) {
 
 	p, err := kafkaio.NewProducer(t.Context(), kafkaio.ProducerConfig{Client: cfg, TransactionalID: topic})
 	require.NoError(t, err)
-	defer p.Close(context.Background()) //nolint:errcheck // a test's producer
+	defer p.Close(context.Background())
 	require.NoError(t, p.InitTransactions(t.Context()))
 	write := func(commit bool, connector string, e Entry) {
 		rs, err := Records(topic, connector, []Entry{e})

@@ -39,10 +39,9 @@ var names atomic.Int64
 
 // numbers is a source that numbers its records; hooks let a test interfere.
 type numbers struct {
-	w     *world
-	next  int64
-	tc    source.Context
-	ended bool
+	w    *world
+	next int64
+	tc   source.Context
 }
 
 func (n *numbers) Start(ctx context.Context, tc source.Context) error {

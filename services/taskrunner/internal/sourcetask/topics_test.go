@@ -44,7 +44,7 @@ func topicGroups(w *world) {
 	a, err := kafkaio.NewAdmin(kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil)
 	require.NoError(t, err)
 	topics := sourcetask.NewTopics(groups, a, w.bootstrap, slog.New(slog.DiscardHandler))
-	defer topics.Close(context.Background()) //nolint:errcheck // a test's client
+	defer topics.Close(context.Background())
 	for topic, partitions := range map[string]int{"log-a-" + w.name: 9, "log-no": 2, "other-" + w.name: 2} {
 		require.NoError(t, topics.Ensure(t.Context(), topic))
 		require.NoError(t, topics.Ensure(t.Context(), topic), "it is there now")
