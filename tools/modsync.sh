@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Writes, in each module of go.work, a require line at v0.0.0 and a replace line for every sibling it imports, directly or
-# not, so that `GOWORK=off` builds (containers) work. Replace lines are not inherited, so each module needs the full list.
-# With -check it only says which module is stale.
+# Writes, in each module of go.work, a replace line for every sibling it imports, directly or not, and tidies its
+# requirements, so that `GOWORK=off` builds (containers) work. Replace lines are not inherited, so each module needs the
+# full list. With -check it only says which module is stale or does not build alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 module=github.com/millrace/millrace
@@ -23,7 +23,7 @@ for m in . sdk services/api services/scheduler services/taskrunner services/alli
     [ "$s" = . ] || name=$module/$s
     path=$(realpath -m --relative-to="$m" "$s")
     case $path in ..*) ;; *) path=./$path ;; esac
-    (cd "$work" && GOWORK=off go mod edit -require="$name@v0.0.0" -replace="$name=$path")
+    (cd "$work" && GOWORK=off go mod edit -replace="$name=$path")
   done
   if ! cmp -s "$m/go.mod" "$work/go.mod"; then
     if [ "${1:-}" = -check ]; then
@@ -34,5 +34,10 @@ for m in . sdk services/api services/scheduler services/taskrunner services/alli
     fi
   fi
   rm -rf "$work"
+  if [ "${1:-}" = -check ]; then
+    (cd "$m" && GOWORK=off go build -o /dev/null ./...) || { echo "$m does not build alone: run make modsync" >&2; stale=1; }
+  else
+    (cd "$m" && GOWORK=off go mod tidy)
+  fi
 done
 exit $stale
