@@ -64,7 +64,11 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 			if err != nil {
 				return nil, err
 			}
-			return kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, TransactionalID: transactionalID, Logger: s.Logger})
+			p, err := kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, TransactionalID: transactionalID, Logger: s.Logger})
+			if err != nil {
+				return nil, err // not p: a nil in an interface is not nil
+			}
+			return p, nil
 		},
 		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
 			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Metrics: pipelines, Logger: s.Logger})

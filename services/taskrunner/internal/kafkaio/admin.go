@@ -51,7 +51,7 @@ func NewAdmin(cfg Config, log *slog.Logger) (*Admin, error) {
 	ka, err := kafka.NewAdminClient(build(c, cfg, nil, nil, sharedDefaults))
 	if err != nil {
 		c.closeLogs()
-		return nil, configError("admin client", err)
+		return nil, configError("admin client", cfg, err)
 	}
 	return &Admin{client: c, a: ka, cfg: cfg, done: make(chan struct{})}, nil
 }

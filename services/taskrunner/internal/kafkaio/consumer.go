@@ -109,7 +109,7 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 	kc, err := kafka.NewConsumer(build(c, cc.Client, special, consumerForced, sharedDefaults, consumerDefaults))
 	if err != nil {
 		c.closeLogs()
-		return nil, configError("consumer", err)
+		return nil, configError("consumer", cc.Client, err)
 	}
 	h, err := handleOf(kc)
 	var batches *reader

@@ -3,6 +3,7 @@ package kafkaio
 import (
 	"cmp"
 	"maps"
+	"regexp"
 	"strconv"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -103,7 +104,27 @@ func build(c *client, user Config, special kafka.ConfigMap, forced Config, defau
 	return &m
 }
 
-// configError names what librdkafka refuses in a configuration.
-func configError(what string, err error) error {
-	return connecterr.Wrap(connecterr.Config, err, "configuring the Kafka %s", what)
+// configError names what librdkafka refuses in a configuration, with the value that the user gave.
+func configError(what string, user Config, err error) error {
+	given := ""
+	if m := refusedProperty.FindStringSubmatch(err.Error()); m != nil {
+		for _, key := range []string{m[1], javaNames[m[1]]} {
+			if v, ok := user[key]; ok && !secretKey.MatchString(key) {
+				given = ": " + key + " is set to " + strconv.Quote(v)
+			}
+		}
+	}
+	return connecterr.Wrap(connecterr.Config, err, "configuring the Kafka %s%s", what, given)
+}
+
+var (
+	refusedProperty = regexp.MustCompile(`configuration property "([^"]+)"`)
+	secretKey       = regexp.MustCompile(`(?i)password|secret|jaas|\.key$|\.pem$|token|oauth`)
+)
+
+// javaNames are the names that users know for properties which librdkafka calls otherwise in its errors.
+var javaNames = map[string]string{
+	"queue.buffering.max.ms": "linger.ms", "metadata.broker.list": "bootstrap.servers", "request.required.acks": "acks",
+	"message.timeout.ms": "delivery.timeout.ms", "message.send.max.retries": "retries", "compression.codec": "compression.type",
+	"queue.buffering.max.kbytes": "buffer.memory", "max.in.flight": "max.in.flight.requests.per.connection",
 }

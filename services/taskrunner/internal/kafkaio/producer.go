@@ -93,7 +93,7 @@ func NewProducer(_ context.Context, pc ProducerConfig) (*Producer, error) {
 	kp, err := kafka.NewProducer(config)
 	if err != nil {
 		c.closeLogs()
-		return nil, configError("producer", err)
+		return nil, configError("producer", pc.Client, err)
 	}
 	p := &Producer{
 		client: c, p: kp, config: config, txnal: pc.TransactionalID, room: make(chan struct{}, 1), served: make(chan struct{}),
@@ -335,7 +335,7 @@ func (p *Producer) renew() error {
 	}
 	kp, err := kafka.NewProducer(p.config)
 	if err != nil {
-		return configError("producer", err)
+		return configError("producer", nil, err) // it was accepted before
 	}
 	old, served := p.p, p.served
 	p.p, p.served = kp, make(chan struct{})

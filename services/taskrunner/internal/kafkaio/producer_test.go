@@ -112,6 +112,10 @@ func TestUnknownPropertyIsAConfigError(t *testing.T) {
 	_, err := NewProducer(t.Context(), ProducerConfig{Client: Config{"no.such.property": "1"}})
 	require.Equal(t, connecterr.Config, connecterr.KindOf(err))
 	require.Contains(t, err.Error(), "no.such.property")
+
+	_, err = NewProducer(t.Context(), ProducerConfig{Client: Config{"linger.ms": "soon", "sasl.password": "hush"}})
+	require.ErrorContains(t, err, `linger.ms is set to "soon"`)
+	require.NotContains(t, err.Error(), "hush")
 }
 
 func TestFault_ZT_1_TransactionalIDFencesTheOlderProducer(t *testing.T) {

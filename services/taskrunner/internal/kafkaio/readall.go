@@ -50,13 +50,13 @@ func NewTail(cfg Config, topic string) (*Tail, error) {
 	}, sharedDefaults, consumerDefaults))
 	if err != nil {
 		c.closeLogs()
-		return nil, configError("consumer", err)
+		return nil, configError("consumer", cfg, err)
 	}
 	ka, err := kafka.NewAdminClientFromConsumer(kc)
 	if err != nil {
 		_ = kc.Close() // it has done nothing
 		c.closeLogs()
-		return nil, configError("consumer", err)
+		return nil, configError("consumer", cfg, err)
 	}
 	return &Tail{client: c, kc: kc, ends: &Admin{client: c, a: ka}, topic: topic, next: map[int32]int64{}}, nil
 }

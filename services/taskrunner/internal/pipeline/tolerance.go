@@ -142,6 +142,14 @@ func (t *tolerance) repeat(ctx context.Context, err error, step func() error) er
 	return err
 }
 
+// keepThem says how a sink's bad records are not lost; a source has no place for them.
+func keepThem(at *place) string {
+	if at.raw == nil {
+		return ""
+	}
+	return "; errors.deadletterqueue.topic.name keeps them"
+}
+
 // failed reports a record that has failed for good, and says whether the task has, too.
 func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, cause error) error {
 	t.metrics.errors.Inc()
@@ -159,6 +167,8 @@ func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, 
 		t.letters.Send(t.letter(stage, class, at.raw, cause))
 	}
 	if !t.all {
+		cause = connecterr.Wrap(connecterr.General, cause, "Stage %s with class %s failed, where %s. To go on without such records set errors.tolerance=all%s",
+			stage, class, at, keepThem(at))
 		return connecterr.Wrap(connecterr.General, cause, "Tolerance exceeded in error handler")
 	}
 	t.metrics.skipped.Inc()

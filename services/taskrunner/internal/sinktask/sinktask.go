@@ -117,7 +117,11 @@ func New(d Deps) job.Factory {
 	}
 	if d.NewConsumer == nil {
 		d.NewConsumer = func(ctx context.Context, cc kafkaio.ConsumerConfig) (Consumer, error) {
-			return kafkaio.NewConsumer(ctx, cc)
+			c, err := kafkaio.NewConsumer(ctx, cc)
+			if err != nil {
+				return nil, err // not c: a nil in an interface is not nil
+			}
+			return c, nil
 		}
 	}
 	d.SweepAfter = orElse(d.SweepAfter, 2*time.Second)

@@ -129,15 +129,30 @@ func (t *task) setUp(ctx context.Context) error {
 	} else if t.writer, err = newTransactions(t, conn); err != nil {
 		return err
 	}
-	// The topic that offsets are written to is looked after meanwhile; positions are read by the plugin, once it is fenced.
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return t.writer.fence(gctx) })
-	g.Go(func() error { return t.EnsureOffsets(gctx) })
-	if err := g.Wait(); err != nil {
+	if err := t.takeOver(ctx); err != nil {
 		return err
 	}
 	t.plug = t.plugin.NewSourceTask()
 	return nil
+}
+
+// takeOver takes the fence; the topic that offsets are written to is looked after meanwhile. Positions are read by the plugin,
+// once it is fenced. A Kafka that does not answer is waited for: it is shown as a failure, which passes by itself.
+func (t *task) takeOver(ctx context.Context) error {
+	for {
+		part, cancel := context.WithTimeout(ctx, t.ComplainAfter)
+		g, gctx := errgroup.WithContext(part)
+		g.Go(func() error { return t.writer.fence(gctx) })
+		g.Go(func() error { return t.EnsureOffsets(gctx) })
+		err := g.Wait()
+		late := part.Err() != nil && ctx.Err() == nil
+		cancel()
+		if !late || !connecterr.IsRetriable(err) {
+			return err
+		}
+		t.env.Report.Failed(connecterr.Wrap(connecterr.General, err,
+			"The task can't start yet, because Kafka does not answer; it goes on trying, and will run once Kafka answers. If the address is wrong, correct bootstrap.servers of the worker or producer.override.bootstrap.servers of the connector"))
+	}
 }
 
 // loop polls and writes until take ends.

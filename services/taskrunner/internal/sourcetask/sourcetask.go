@@ -78,6 +78,7 @@ type Deps struct {
 
 	FlushInterval   time.Duration // between offset commits without transactions, and of transaction.boundary=interval; 0 = 60 s
 	FlushTimeout    time.Duration // for one of the former; 0 = 5 s
+	ComplainAfter   time.Duration // Kafka may be silent at the start before that is shown; 0 = 10 s
 	ShutdownTimeout time.Duration // for the plugin's Stop, and again for closing the client; 0 = 5 s
 
 	Logger  *slog.Logger
@@ -86,7 +87,7 @@ type Deps struct {
 
 // New makes the factory of source tasks.
 func New(d Deps) job.Factory {
-	for p, def := range map[*time.Duration]time.Duration{&d.FlushInterval: time.Minute, &d.FlushTimeout: 5 * time.Second, &d.ShutdownTimeout: 5 * time.Second} {
+	for p, def := range map[*time.Duration]time.Duration{&d.FlushInterval: time.Minute, &d.FlushTimeout: 5 * time.Second, &d.ShutdownTimeout: 5 * time.Second, &d.ComplainAfter: 10 * time.Second} {
 		if *p <= 0 {
 			*p = def
 		}
