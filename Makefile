@@ -34,6 +34,11 @@ test: ## every test, with the race detector; beside a real Kafka broker where Ja
 sim: ## the simulation of the control plane for long: 1,000 worlds from seed FIRST (1) on
 	go test ./services/scheduler/internal/sim -timeout 60m -sim.seeds 1000 -sim.first $(or $(FIRST),1) -sim.minutes 5
 
+.PHONY: docs
+docs: ## write docs/reference from the code; make test fails when it is stale
+	go test ./services/allinone/allinone -run TestReference -update
+	go test ./services/api/internal/httpapi -run TestErrors -update
+
 .PHONY: bench
 bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B7 or BENCH=B9
 	@go run ./tests/bench -keep docs/bench $(BENCH)

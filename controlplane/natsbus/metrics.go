@@ -25,7 +25,7 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	var errs []error
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "connect_bus_" + name, Help: help}, labels), &errs)
+		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_bus_" + name, Help: help}, labels), &errs)
 	}
 	m := &metrics{
 		published:     counter("published_total", "Messages that the bus took, by kind of address.", "address"),
@@ -37,9 +37,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			"Requests asked, by kind of address and result: ok (any answer), nobody (nobody serves), timeout, unavailable, invalid.", "address", "result"),
 		served:      counter("served_total", "Requests answered, by kind of address and result: ok, error, late (not begun in time), unsent.", "address", "result"),
 		streamsMade: counter("streams_made_total", "Streams that were missing and were made.", "stream"),
-		fellBehind: register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: "connect_bus_fell_behind_total",
+		fellBehind: register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_bus_fell_behind_total",
 			Help: "Times that messages were dropped because this process did not take them fast enough."}), &errs),
-		connected: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "connect_bus_connected",
+		connected: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "millrace_bus_connected",
 			Help: "1 while the connection to the message bus is up."}, []string{"client"}), &errs),
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -39,7 +39,7 @@ func TestSetAside_keeps_the_message_with_its_reason_and_logs_no_content(t *testi
 		require.Equal(t, "reports", m.Header.Get("Millrace-Address"))
 		require.Equal(t, "r-17", m.Header.Get("Millrace-Id"))
 	})
-	require.EqualValues(t, 1, value(t, reg, "connect_bus_set_aside_total", "address", "reports"))
+	require.EqualValues(t, 1, value(t, reg, "millrace_bus_set_aside_total", "address", "reports"))
 	require.Contains(t, out.String(), "message set aside")
 	require.Contains(t, out.String(), "id=r-17")
 	require.NotContains(t, out.String(), "hunter2")
@@ -52,7 +52,7 @@ func TestMetrics_count_by_kind_of_address_and_two_buses_share_a_registry(t *test
 	one := s.connect(t, func(o *natsbus.Options) { o.Name, o.Registerer = "one", reg })
 	two := s.connect(t, func(o *natsbus.Options) { o.Name, o.Registerer = "two", reg })
 	for _, client := range []string{"one", "two"} {
-		require.EqualValues(t, 1, value(t, reg, "connect_bus_connected", "client", client))
+		require.EqualValues(t, 1, value(t, reg, "millrace_bus_connected", "client", client))
 	}
 	fails := true
 	got := make(chan struct{})
@@ -73,17 +73,17 @@ func TestMetrics_count_by_kind_of_address_and_two_buses_share_a_registry(t *test
 	_, err := one.Request(ctx, wire.Scheduler, nil)
 	require.ErrorIs(t, err, wire.ErrNobody)
 	require.Error(t, one.Publish(ctx, wire.Commands, "2", make([]byte, 2<<20)))
-	require.EqualValues(t, 1, value(t, reg, "connect_bus_published_total", "address", "runner"))
-	require.EqualValues(t, 1, value(t, reg, "connect_bus_publish_errors_total", "address", "commands"))
-	require.EqualValues(t, 1, value(t, reg, "connect_bus_redelivered_total", "address", "runner"))
-	require.EqualValues(t, 1, value(t, reg, "connect_bus_consumed_total", "address", "runner", "result", "error"))
-	require.EqualValues(t, 1, value(t, reg, "connect_bus_requests_total", "address", "scheduler", "result", "nobody"))
+	require.EqualValues(t, 1, value(t, reg, "millrace_bus_published_total", "address", "runner"))
+	require.EqualValues(t, 1, value(t, reg, "millrace_bus_publish_errors_total", "address", "commands"))
+	require.EqualValues(t, 1, value(t, reg, "millrace_bus_redelivered_total", "address", "runner"))
+	require.EqualValues(t, 1, value(t, reg, "millrace_bus_consumed_total", "address", "runner", "result", "error"))
+	require.EqualValues(t, 1, value(t, reg, "millrace_bus_requests_total", "address", "scheduler", "result", "nobody"))
 	require.Eventually(t, func() bool {
-		return value(t, reg, "connect_bus_consumed_total", "address", "runner", "result", "ok") == 1 &&
-			value(t, reg, "connect_bus_streams_made_total", "stream", "MILLRACE_RUNNERS") >= 1
+		return value(t, reg, "millrace_bus_consumed_total", "address", "runner", "result", "ok") == 1 &&
+			value(t, reg, "millrace_bus_streams_made_total", "stream", "MILLRACE_RUNNERS") >= 1
 	}, patience, 5*time.Millisecond)
 	s.down()
-	require.Eventually(t, func() bool { return value(t, reg, "connect_bus_connected", "client", "one") == 0 }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return value(t, reg, "millrace_bus_connected", "client", "one") == 0 }, patience, 5*time.Millisecond)
 }
 
 func TestTopology_of_another_version_is_changed_and_its_messages_and_replicas_stay(t *testing.T) {

@@ -153,12 +153,16 @@ func (t *Table) Parse(args []string, getenv func(string) string, out io.Writer, 
 		}
 	}
 	showVersion := fs.Bool("version", false, "print the version")
+	showDocs := fs.Bool("docs", false, "print the reference page")
 	switch err := fs.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		t.Help(out)
 		return nil, ErrHelp
 	case err != nil:
 		problems = append(problems, fmt.Errorf("%w (see %s -help)", err, t.program))
+	case *showDocs:
+		t.Markdown(out)
+		return nil, ErrHelp
 	case *showVersion:
 		_, _ = fmt.Fprintln(out, version)
 		return nil, ErrHelp
@@ -183,7 +187,7 @@ func (t *Table) Help(w io.Writer) {
 		}
 		_, _ = fmt.Fprintf(w, "\n      %s (%s)\n", s.doc, s.kind)
 	}
-	_, _ = fmt.Fprintf(w, "\n  -version\n      Print the version and end.\n")
+	_, _ = fmt.Fprintf(w, "\n  -version\n      Print the version and end.\n\n  -docs\n      Print this table as Markdown and end.\n")
 }
 
 // Markdown writes the reference table of the program.

@@ -23,6 +23,7 @@ import (
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/version"
+	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 	"github.com/millrace/millrace/services/taskrunner/internal/session"
@@ -56,6 +57,9 @@ type Config struct {
 	Registerer   prometheus.Registerer // nil: no metrics
 	Ready        func(Info)            // called once, when the runner has registered for the first time
 }
+
+// WorkerDef defines the worker properties.
+func WorkerDef() *config.Def { return worker.Def }
 
 // Info is what a runner that has started says of itself.
 type Info struct {

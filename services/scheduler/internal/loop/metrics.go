@@ -22,19 +22,19 @@ type Metrics struct {
 // NewMetrics registers the series with reg; nil registers nowhere.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		planTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "connect_scheduler_plan_duration_seconds",
+		planTime: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "millrace_scheduler_plan_duration_seconds",
 			Help: "Time of one computation of the plan, in seconds.", Buckets: prometheus.ExponentialBuckets(0.0001, 2, 14)}),
-		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "connect_scheduler_decisions_total",
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_scheduler_decisions_total",
 			Help: "Committed decisions by kind (assign, release, forget, lose) and reason."}, []string{"kind", "reason"}),
-		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "connect_scheduler_waiting_jobs",
+		waiting: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "millrace_scheduler_waiting_jobs",
 			Help: "Jobs that should run or move and wait, by reason."}, []string{"reason"}),
-		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "connect_scheduler_refused_plans_total",
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_scheduler_refused_plans_total",
 			Help: "Plans that the store did not accept, by error code (conflict, stale_epoch, unavailable)."}, []string{"code"}),
-		leader: prometheus.NewGauge(prometheus.GaugeOpts{Name: "connect_scheduler_leader",
+		leader: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_scheduler_leader",
 			Help: "1 while this replica leads, else 0."}),
-		term: prometheus.NewGauge(prometheus.GaugeOpts{Name: "connect_scheduler_leader_term_number",
+		term: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_scheduler_leader_term_number",
 			Help: "Term of this replica's last leadership."}),
-		hold: prometheus.NewGauge(prometheus.GaugeOpts{Name: "connect_scheduler_mass_loss_hold",
+		hold: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_scheduler_mass_loss_hold",
 			Help: "1 while nothing moves because too many runners vanished at once, else 0."}),
 	}
 	if reg != nil {

@@ -186,13 +186,13 @@ type Metrics struct {
 // NewMetrics registers the series with reg; nil registers nowhere.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		published: prometheus.NewCounter(prometheus.CounterOpts{Name: "connect_scheduler_outbox_relayed_total",
+		published: prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_scheduler_outbox_relayed_total",
 			Help: "Outbox messages that the relay published because their writer had not."}),
-		failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "connect_scheduler_outbox_failures_total",
+		failed: prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_scheduler_outbox_failures_total",
 			Help: "Attempts of the relay to publish a message that failed."}),
-		backlog: prometheus.NewGauge(prometheus.GaugeOpts{Name: "connect_scheduler_outbox_messages",
+		backlog: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_scheduler_outbox_messages",
 			Help: "Unpublished outbox messages."}),
-		age: prometheus.NewGauge(prometheus.GaugeOpts{Name: "connect_scheduler_outbox_age_seconds",
+		age: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_scheduler_outbox_age_seconds",
 			Help: "Age of the oldest unpublished outbox message, in seconds. Alarm above 60."}),
 	}
 	if reg != nil {

@@ -121,7 +121,7 @@ type Board struct {
 
 // NewBoard makes a board and registers its series with reg; nil registers nowhere.
 func NewBoard(cfg Config, reg prometheus.Registerer) *Board {
-	b := &Board{cfg: cfg, pools: []Pool{}, wanted: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "connect_scheduler_wanted_runners",
+	b := &Board{cfg: cfg, pools: []Pool{}, wanted: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "millrace_scheduler_wanted_runners",
 		Help: "Runners that a pool wants, for autoscalers. Only the leader shows it."}, []string{"pool"})}
 	if reg != nil {
 		reg.MustRegister(b.wanted)

@@ -1,0 +1,150 @@
+package allinone_test
+
+import (
+	"bytes"
+	"cmp"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/plugins/connectors"
+	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/allinone/allinone"
+	"github.com/millrace/millrace/services/taskrunner/runner"
+)
+
+var update = flag.Bool("update", false, "write the reference pages")
+
+// The pages of docs/reference are made from the code: make docs writes them, and this test fails when they are stale.
+func TestReference_pages_are_as_the_code_says(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"settings.md": settingsPage(t), "worker.md": workerPage(), "connectors.md": connectorsPage(t), "metrics.md": metricsPage(t),
+	} {
+		path := filepath.Join("../../../docs/reference", name)
+		if *update {
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+			continue
+		}
+		have, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Equal(t, text, string(have), "%s is stale: run make docs", name)
+	}
+}
+
+// settingsPage asks each program for its table.
+func settingsPage(t *testing.T) string {
+	t.Helper()
+	page := "# Settings of the programs\n\nA flag wins over its environment variable. Written by `make docs`.\n\n"
+	for _, service := range []string{"allinone", "api", "scheduler", "taskrunner"} {
+		cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/millrace/millrace/services/"+service, "-docs") //nolint:gosec // our own
+		var out, bad bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &bad
+		require.NoError(t, cmd.Run(), bad.String())
+		page += out.String()
+	}
+	return page
+}
+
+func keysTable(keys []config.Key) string {
+	if len(keys) == 0 {
+		return "No keys of its own.\n"
+	}
+	s := "| key | type | default | importance | meaning |\n| --- | --- | --- | --- | --- |\n"
+	for _, k := range keys {
+		def := "required"
+		switch {
+		case k.Default != nil && *k.Default == "":
+			def = "empty"
+		case k.Default != nil:
+			def = "`" + *k.Default + "`"
+		case !k.Required:
+			def = "null"
+		}
+		s += fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", k.Name, strings.ToLower(string(k.Type)), def, strings.ToLower(string(k.Importance)), strings.ReplaceAll(k.Doc, "|", "\\|"))
+	}
+	return s
+}
+
+func workerPage() string {
+	return "# Worker properties\n\nBy their Kafka Connect names, for `-worker`. Written by `make docs`.\n\n" + keysTable(runner.WorkerDef().Keys)
+}
+
+func connectorsPage(t *testing.T) string {
+	t.Helper()
+	r, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)
+	require.NoError(t, err)
+	all := r.All()
+	slices.SortFunc(all, func(a, b plugin.Plugin) int {
+		return cmp.Or(cmp.Compare(string(a.Kind), string(b.Kind)), cmp.Compare(a.Class, b.Class))
+	})
+	page := "# Connectors and converters\n\nTheir own keys; those that every connector has are in Kafka Connect's documentation. Written by `make docs`.\n\n"
+	for _, p := range all {
+		page += fmt.Sprintf("## %s\n\n%s. %s\n\n", p.Class, p.Kind, p.Doc)
+		if p.Def != nil {
+			page += keysTable(p.Def.Keys) + "\n"
+		}
+	}
+	return page
+}
+
+// recorder notes what is registered.
+type recorder struct {
+	mu    sync.Mutex
+	lines map[string]bool
+}
+
+var descText = regexp.MustCompile(`fqName: "([^"]+)", help: "(.*?)", .*variableLabels: \{([^}]*)\}`)
+
+func (r *recorder) Register(c prometheus.Collector) error {
+	descs := make(chan *prometheus.Desc, 1000)
+	c.Describe(descs)
+	close(descs)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for d := range descs {
+		m := descText.FindStringSubmatch(d.String())
+		if m == nil || !strings.HasPrefix(m[1], "millrace_") && !strings.HasPrefix(m[1], "connect_") { // not Go's own
+			continue
+		}
+		r.lines[fmt.Sprintf("| `%s` | %s | %s |\n", m[1], strings.ReplaceAll(m[3], ",", ", "), strings.ReplaceAll(m[2], "|", "\\|"))] = true
+	}
+	return nil
+}
+
+func (r *recorder) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		_ = r.Register(c) // never fails
+	}
+}
+
+func (r *recorder) Unregister(prometheus.Collector) bool { return true }
+
+// metricsPage starts everything once and lists what was registered.
+func metricsPage(t *testing.T) string {
+	t.Helper()
+	r := &recorder{lines: map[string]bool{}}
+	start(t, func(c *allinone.Config) { c.Registerer = r })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	lines := make([]string, 0, len(r.lines))
+	for l := range r.lines {
+		lines = append(lines, l)
+	}
+	slices.Sort(lines)
+	require.NotEmpty(t, lines)
+	return "# Metrics\n\nServed at `/metrics` of each program's admin listener. Names that begin with connect_ are those of Kafka Connect's own metrics. Written by `make docs`.\n\n| metric | labels | meaning |\n| --- | --- | --- |\n" + strings.Join(lines, "")
+}
