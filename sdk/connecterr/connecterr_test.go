@@ -11,8 +11,8 @@ func TestTrace_has_a_line_for_each_link_that_says_something(t *testing.T) {
 	cause := errors.New("open /x: no such file or directory")
 	for want, err := range map[string]error{
 		"": nil,
-		"org.apache.kafka.connect.errors.ConnectException: open /x: no such file or directory\n": cause,
-		"org.apache.kafka.connect.errors.RetriableException: later\n":                            New(Retriable, "later"),
+		"org.apache.kafka.connect.errors.ConnectException: open /x: no such file or directory\n":                                                                     cause,
+		"org.apache.kafka.connect.errors.RetriableException: later\n":                                                                                                New(Retriable, "later"),
 		"org.apache.kafka.connect.errors.DataException: record 7\nCaused by: org.apache.kafka.connect.errors.ConnectException: open /x: no such file or directory\n": Wrap(Data, cause, "record %d", 7),
 		"org.apache.kafka.connect.errors.ConnectException: a\nCaused by: org.apache.kafka.connect.errors.DataException: b\n":                                         Wrap(General, New(Data, "b"), "a"),
 		// A link without a message lends its kind only.
