@@ -27,10 +27,10 @@ type bench struct {
 var benches = map[string]bench{
 	"B7": {"From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
-		"The source is the verifiable one, exactly once; the destination is its topic, read with read_committed.", startLatency},
+		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", startLatency},
 	"B9": {"What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
 		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +
-		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 100 records a second each.", failover},
+		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 25 records a second each.", failover},
 }
 
 // bed is what a benchmark runs on.

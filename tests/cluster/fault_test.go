@@ -141,7 +141,7 @@ func TestFault_LC_1_purged_streams_delay_a_command_by_at_most_a_poll(t *testing.
 	require.Equal(t, owners, f.ownership(t), "something was moved or restarted")
 }
 
-func TestFault_NO_1_to_4_without_NATS_everything_goes_on_and_an_empty_one_is_filled_again(t *testing.T) {
+func TestFault_NO_1_NO_2_NO_3_NO_4_without_NATS_everything_goes_on_and_an_empty_one_is_filled_again(t *testing.T) {
 	f := theFleet(t)
 	owners := f.calm(t)
 	f.watch.Mark()

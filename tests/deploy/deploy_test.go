@@ -151,4 +151,3 @@ func sources(t *testing.T) string {
 	}))
 	return dir
 }
-

@@ -118,6 +118,9 @@ func (d *door) ClaimOutbox(ctx context.Context, limit int, minAge, claimFor time
 
 // MarkPublished implements the relay's store.
 func (d *door) MarkPublished(ctx context.Context, ids []int64) error {
+	if d.w.forgetful {
+		return cluster.Errorf(cluster.Unavailable, "the relay died before it could say what it published")
+	}
 	if err := d.shut(); err != nil {
 		return err
 	}

@@ -108,6 +108,19 @@ func TestFault_AC_1_an_api_that_dies_after_the_commit_costs_a_poll(t *testing.T)
 	}
 }
 
+func TestFault_AC_4_what_is_published_again_and_again_is_obeyed_once(t *testing.T) {
+	t.Parallel()
+	w := calm(t, 1, 3, 2, 2)
+	w.forgetful = true
+	for i := range 5 {
+		w.api.put("ca", 1+i, true)
+		w.Run(10 * time.Second)
+		require.Empty(t, w.violations) // a start that is repeated is one
+	}
+	w.forgetful = false
+	w.settles(t, settleTime)
+}
+
 func TestFault_AC_5_a_message_that_cannot_be_published_holds_back_no_other(t *testing.T) {
 	t.Parallel()
 	w := calm(t, 1, 3, 1, 2)

@@ -43,6 +43,7 @@ type World struct {
 
 	storeDown     bool
 	unpublishable string // id of an outbox message that the bus refuses; "next": of the next one
+	forgetful     bool   // what was published is not noted
 	deaf          bool   // runners hear no message, only answers
 	ignoreEpochs  bool   // runners obey messages of older epochs: a mutant
 

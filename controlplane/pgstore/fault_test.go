@@ -1,0 +1,73 @@
+package pgstore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+)
+
+func TestFault_AC_3_messages_whose_ids_commit_in_reverse_are_both_published(t *testing.T) {
+	t.Parallel()
+	s, schema := open(t)
+	url := database(t)
+	insert := func(id int64) pgx.Tx {
+		conn, err := pgx.Connect(t.Context(), url)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close(t.Context()) }) // the server ends it in any case
+		tx, err := conn.Begin(t.Context())
+		require.NoError(t, err)
+		_, err = tx.Exec(t.Context(), "INSERT INTO "+pgx.Identifier{schema, "outbox"}.Sanitize()+" (id, address, payload) VALUES ($1, 'a', 'x')", id)
+		require.NoError(t, err)
+		return tx
+	}
+	claim := func() []int64 {
+		out, err := s.ClaimOutbox(t.Context(), 10, 0, time.Minute)
+		require.NoError(t, err)
+		ids := []int64{}
+		for _, m := range out {
+			ids = append(ids, m.ID)
+		}
+		require.NoError(t, s.MarkPublished(t.Context(), ids))
+		return ids
+	}
+	first, second := insert(1), insert(2)
+	require.NoError(t, second.Commit(t.Context()))
+	require.Equal(t, []int64{2}, claim())
+	require.NoError(t, first.Commit(t.Context()))
+	require.Equal(t, []int64{1}, claim(), "a relay that looked above the last id would miss it")
+	require.Empty(t, claim())
+}
+
+func TestFault_ZT_5_what_a_former_holder_says_late_is_not_shown(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	c, _, err := s.CreateConnector(t.Context(), cluster.NewConnector{UID: "u", Name: "c", Class: "x", Type: cluster.TypeSource,
+		Config: cluster.ConfigOf(map[string]string{"connector.class": "x"})})
+	require.NoError(t, err)
+	job := cluster.InstanceJob(c.UID)
+	lease, ok, _, err := s.AcquireLease(t.Context(), "leader", time.Hour)
+	require.NoError(t, err)
+	require.True(t, ok)
+	say := func(session cluster.SessionID, epoch cluster.Epoch, state cluster.State, trace string) bool {
+		accepted, _, _, err := s.StoreStatuses(t.Context(), []cluster.Status{{Job: job, Session: session, Epoch: epoch, Revision: 1, State: state, Trace: trace, WorkerID: "h:1"}})
+		require.NoError(t, err)
+		return accepted[0]
+	}
+	for i, session := range []cluster.SessionID{"former", "holder"} {
+		_, _, err := s.Register(t.Context(), cluster.Registration{Runner: cluster.RunnerID(session), Session: session})
+		require.NoError(t, err)
+		_, err = s.CommitPlan(t.Context(), lease.Term, []cluster.Decision{{Kind: cluster.Assign, Job: job, Session: session, Prior: cluster.Epoch(i), Epoch: cluster.Epoch(i + 1)}})
+		require.NoError(t, err)
+		require.True(t, say(session, cluster.Epoch(i+1), cluster.StateRunning, ""))
+	}
+	require.False(t, say("former", 1, cluster.StateFailed, "too late"))
+	view, err := s.Connector(t.Context(), "c")
+	require.NoError(t, err)
+	require.Equal(t, cluster.StateRunning, view.Status.State)
+	require.Equal(t, cluster.Epoch(2), view.Status.Epoch)
+	require.Empty(t, view.Status.Trace)
+}
