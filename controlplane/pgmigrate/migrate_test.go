@@ -18,7 +18,7 @@ import (
 // database starts a Postgres, or skips where none is installed, unless everything must run.
 func database(t *testing.T) string {
 	t.Helper()
-	srv, err := pgembed.Start(t.Context(), pgembed.Options{Unsafe: true})
+	srv, err := pgembed.Start(t.Context(), pgembed.Options{Unsafe: true, Fetch: true})
 	if err != nil {
 		if os.Getenv("MILLRACE_REQUIRE_ALL") != "" { //nolint:forbidigo // a test's switch
 			t.Fatal(err)

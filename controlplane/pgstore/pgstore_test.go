@@ -21,7 +21,7 @@ var server = struct {
 	start func() (*pgembed.Server, error)
 	count atomic.Int64
 }{start: sync.OnceValues(func() (*pgembed.Server, error) {
-	return pgembed.Start(context.Background(), pgembed.Options{Unsafe: true})
+	return pgembed.Start(context.Background(), pgembed.Options{Unsafe: true, Fetch: true})
 })}
 
 func TestMain(m *testing.M) {

@@ -2,6 +2,7 @@ package pgembed
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,10 +11,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// installed skips where no server is installed, unless everything must run.
+// installed skips where no server is installed and none can be downloaded, unless everything must run.
 func installed(t *testing.T) {
 	t.Helper()
-	if _, err := FindBin(); err != nil {
+	if _, err := binFor(t.Context(), Options{Fetch: true, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 		if os.Getenv("MILLRACE_REQUIRE_ALL") != "" { //nolint:forbidigo // a test's switch
 			t.Fatal(err)
 		}
@@ -43,7 +44,7 @@ func TestServer_keeps_what_was_committed_over_restart_crash_and_a_new_start(t *t
 	t.Parallel()
 	installed(t)
 	dir := t.TempDir()
-	s, err := Start(t.Context(), Options{DataDir: dir})
+	s, err := Start(t.Context(), Options{DataDir: dir, Fetch: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
 	run(t, s.URL(), "CREATE TABLE kept AS SELECT generate_series(1, 1000)")
@@ -58,7 +59,7 @@ func TestServer_keeps_what_was_committed_over_restart_crash_and_a_new_start(t *t
 	require.Equal(t, 1000, count(t, url))
 
 	require.NoError(t, s.Close(t.Context()))
-	again, err := Start(t.Context(), Options{DataDir: dir})
+	again, err := Start(t.Context(), Options{DataDir: dir, Fetch: true})
 	require.NoError(t, err)
 	require.Equal(t, 1000, count(t, again.URL()))
 	require.NoError(t, again.Close(t.Context()))
@@ -68,7 +69,7 @@ func TestServer_a_folder_has_one_server_at_a_time(t *testing.T) {
 	t.Parallel()
 	installed(t)
 	dir := t.TempDir()
-	s, err := Start(t.Context(), Options{DataDir: dir, Unsafe: true})
+	s, err := Start(t.Context(), Options{DataDir: dir, Unsafe: true, Fetch: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.Background())) })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -80,7 +81,7 @@ func TestServer_a_folder_has_one_server_at_a_time(t *testing.T) {
 func TestServer_without_a_folder_leaves_nothing_behind(t *testing.T) {
 	t.Parallel()
 	installed(t)
-	s, err := Start(t.Context(), Options{Unsafe: true})
+	s, err := Start(t.Context(), Options{Unsafe: true, Fetch: true})
 	require.NoError(t, err)
 	run(t, s.URL(), "SELECT 1")
 	require.DirExists(t, s.temp)

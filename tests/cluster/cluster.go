@@ -73,7 +73,7 @@ func Start(ctx context.Context, o Options) (_ *Cluster, err error) {
 	if err := build(ctx, c.bin, o.Race); err != nil {
 		return nil, err
 	}
-	if c.Postgres, err = pgembed.Start(ctx, pgembed.Options{}); err != nil {
+	if c.Postgres, err = pgembed.Start(ctx, pgembed.Options{Fetch: true}); err != nil {
 		return nil, err
 	}
 	if _, err := pgmigrate.Up(ctx, pgmigrate.Options{URL: c.Postgres.URL()}); err != nil {

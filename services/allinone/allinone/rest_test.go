@@ -2,8 +2,8 @@ package allinone_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -16,22 +16,17 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/tests/e2e/rest"
+	"github.com/millrace/millrace/tests/servers"
 )
 
 // start runs an all-in-one on embedded parts until the test ends.
 func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 	t.Helper()
-	if _, err := pgembed.FindBin(); err != nil {
-		if os.Getenv("MILLRACE_REQUIRE_ALL") != "" { //nolint:forbidigo // a test's switch
-			t.Fatal(err)
-		}
-		t.Skip("left out: " + err.Error())
-	}
 	dir := t.TempDir()
 	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{dir}}), converters.All()...)...)
 	require.NoError(t, err)
 	ready := make(chan allinone.Info, 1)
-	cfg := allinone.Config{Listen: "127.0.0.1:0", DataDir: dir, Plugins: plugins, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	cfg := allinone.Config{Listen: "127.0.0.1:0", DataDir: dir, PostgresFetch: true, Plugins: plugins, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
 		Worker: map[string]string{"value.converter.schemas.enable": "false", "key.converter.schemas.enable": "false", "offset.flush.interval.ms": "1000"},
 		Ready:  func(i allinone.Info) { ready <- i }}
 	if change != nil {
@@ -46,6 +41,9 @@ func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 		return info
 	case err := <-done:
 		done <- nil
+		if errors.Is(err, pgembed.ErrNoBinaries) {
+			servers.Missing(t, err)
+		}
 		t.Fatal(err)
 	case <-time.After(60 * time.Second):
 		t.Fatal("it does not start")
