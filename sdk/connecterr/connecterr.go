@@ -5,6 +5,8 @@ package connecterr
 import (
 	"errors"
 	"fmt"
+	"path"
+	"runtime"
 	"strings"
 )
 
@@ -41,6 +43,8 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Cause   error
+	// Frames are the calls that led here, innermost first, as Trace shows them; nil but for panics.
+	Frames []string
 }
 
 // New makes an error of a kind.
@@ -53,15 +57,40 @@ func Wrap(k Kind, cause error, format string, args ...any) *Error {
 	return &Error{Kind: k, Message: fmt.Sprintf(format, args...), Cause: cause}
 }
 
+// maxFrames bounds a panic's frames: a recursion without end has millions.
+const maxFrames = 64
+
+// Panicked makes an error of what recover returned, with the frames of the panic. Call it in the deferred function.
+func Panicked(p any) *Error {
+	e := &Error{Message: fmt.Sprintf("panic: %v", p)}
+	pcs := make([]uintptr, maxFrames)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
+	for more, handling := true, true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if handling && f.Function == "runtime.gopanic" { // what is above it only handles the panic
+			handling, e.Frames = false, nil
+			continue
+		}
+		if f.Function == "" || f.Function == "runtime.goexit" {
+			continue
+		}
+		e.Frames = append(e.Frames, fmt.Sprintf("%s(%s:%d)", f.Function, path.Base(f.File), f.Line))
+	}
+	return e
+}
+
 // Error is the message, with the cause behind it where that says more.
 func (e *Error) Error() string {
-	if e.Cause != nil {
-		if e.Message == "" {
-			return e.Cause.Error()
-		}
-		return e.Message + ": " + e.Cause.Error()
+	switch {
+	case e.Cause == nil && e.Message == "":
+		return e.JavaClass() // never nothing
+	case e.Cause == nil:
+		return e.Message
+	case e.Message == "":
+		return e.Cause.Error()
 	}
-	return e.Message
+	return strings.TrimSuffix(e.Message, ": ") + ": " + e.Cause.Error() // some of Kafka Connect's messages end with a colon
 }
 
 // Unwrap gives the cause.
@@ -89,26 +118,49 @@ func ClassOf(err error) string {
 	return javaClass[General]
 }
 
-// Trace renders err as users of Kafka Connect expect a trace: "class: message", then the causes, one "Caused by:" line
-// each, with a final newline (spec: first line holds the top message).
+// Trace renders err as users of Kafka Connect expect a trace, and as their tools cut it up: "class: message", then the
+// frames if there are any, then the same for each cause behind "Caused by: ". Every line ends with a newline; the trace of an
+// error is never empty.
 func Trace(err error) string {
 	var b strings.Builder
-	link := func(class, message string) {
+	for err != nil {
+		l := linkOf(err)
 		if b.Len() > 0 {
 			b.WriteString("Caused by: ")
 		}
-		fmt.Fprintf(&b, "%s: %s\n", class, message)
-	}
-	for err != nil {
-		e, ok := err.(*Error) //nolint:errorlint // walks the chain link by link on purpose
-		if !ok {
-			link(javaClass[General], err.Error())
-			break
+		b.WriteString(l.class)
+		if l.message != "" {
+			b.WriteString(": " + l.message)
 		}
-		if e.Message != "" { // else it only lends its kind to its cause
-			link(e.JavaClass(), e.Message)
+		b.WriteByte('\n')
+		for _, f := range l.frames {
+			b.WriteString("\tat " + f + "\n")
 		}
-		err = e.Cause
+		err = l.cause
 	}
 	return b.String()
+}
+
+// link is one "class: message" of a trace.
+type link struct {
+	class, message string
+	frames         []string
+	cause          error // what the next link is made of
+}
+
+// linkOf is the first link of err. An error of another package is one link, whatever it wraps: its text has all of that.
+func linkOf(err error) link {
+	e, ok := err.(*Error) //nolint:errorlint // walks the chain link by link on purpose
+	if !ok {
+		return link{class: ClassOf(err), message: strings.TrimRight(err.Error(), "\n")}
+	}
+	l := link{e.JavaClass(), strings.TrimRight(e.Message, "\n"), e.Frames, e.Cause}
+	if l.message != "" || e.Cause == nil {
+		return l
+	}
+	if _, ok := e.Cause.(*Error); ok { //nolint:errorlint // as above
+		return linkOf(e.Cause) // it has a kind and says more
+	}
+	l.message, l.cause = e.Cause.Error(), nil // e only lends its kind
+	return l
 }

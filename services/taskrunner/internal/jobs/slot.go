@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -204,7 +203,7 @@ func (r *run) body(take, do context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.sl.s.o.Metrics.panics.Inc()
-			err = connecterr.New(connecterr.General, "panic: %v\n%s", p, debug.Stack())
+			err = connecterr.Panicked(p)
 		}
 	}()
 	inst, err := r.sl.s.o.Factory(r.spec)

@@ -79,12 +79,20 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	if err := t.await(take); err != nil {
 		return err
 	}
+	returned := false
 	defer func() {
-		if err != nil && t.writer != nil && do.Err() == nil {
+		if (err != nil || !returned) && t.writer != nil && do.Err() == nil { // failed, or the plugin panicked
 			t.writer.giveUp(do)
 		}
 		t.close(do)
 	}()
+	err = t.work(take, do)
+	returned = true
+	return err
+}
+
+// work is a run from its first touch of Kafka to its end.
+func (t *task) work(take, do context.Context) error {
 	if err := t.setUp(take); err != nil {
 		return err
 	}
@@ -93,7 +101,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 		return err
 	}
 	t.log.Info("source task has started", slog.Int64(obs.KeyEpoch, int64(t.spec.Epoch)))
-	env.Report.State(cluster.StateRunning)
+	t.env.Report.State(cluster.StateRunning)
 	if err := t.loop(take, do); err != nil {
 		return err
 	}

@@ -179,11 +179,17 @@ type run struct {
 	done     chan error
 }
 
-func (w *world) start(first cluster.TargetState) *run {
+func (w *world) instance() (job.Instance, cluster.JobSpec) {
 	w.Helper()
 	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: w.name, Class: "x.Numbers", Config: cluster.ConfigOf(w.config), TaskConfig: cluster.Config{}}
 	inst, err := w.factory()(spec)
 	require.NoError(w, err)
+	return inst, spec
+}
+
+func (w *world) start(first cluster.TargetState) *run {
+	w.Helper()
+	inst, spec := w.instance()
 	take, endTake := context.WithCancel(context.Background())
 	do, endDo := context.WithCancel(context.Background())
 	r := &run{take: endTake, do: endDo, target: make(chan cluster.TargetState, 1), done: make(chan error, 1)}
@@ -348,6 +354,21 @@ func TestTask_poll_errors(t *testing.T) {
 	})
 }
 
+// nothingIsOpen proves that the topic holds nothing and that no transaction is open in it: a reader would wait for its timeout,
+// a minute, before it sees what others write.
+func (w *world) nothingIsOpen() {
+	w.Helper()
+	require.Empty(w, w.stored())
+	p, err := kafkaio.NewProducer(w.Context(), kafkaio.ProducerConfig{Client: kafkaio.Config{"bootstrap.servers": w.bootstrap}})
+	require.NoError(w, err)
+	sent := make(chan error, 1)
+	_, err = p.Send(w.Context(), []kafkaio.Record{{Topic: w.topic, Value: []byte("7")}}, func(_ int, _ record.Produced, err error) { sent <- err })
+	require.NoError(w, err)
+	require.NoError(w, <-sent)
+	require.NoError(w, p.Close(w.Context()))
+	require.Eventually(w, func() bool { return slices.Equal(w.stored(), []int64{7}) }, patience/3, 10*time.Millisecond, "it waits for a transaction")
+}
+
 func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
 	onBrokers(t, func(w *world) {
 		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
@@ -358,7 +379,27 @@ func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
 			return nil, nil, false
 		}
 		require.ErrorContains(w, w.end(w.start(cluster.Started)), "no")
-		require.Empty(w, w.stored(), "and readers do not wait for a timeout")
+		w.nothingIsOpen()
+	})
+}
+
+func TestTask_a_panic_with_an_open_transaction_aborts_it(t *testing.T) {
+	onBrokers(t, func(w *world) {
+		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
+		w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
+			if n.next == 500 {
+				panic("no")
+			}
+			return nil, nil, false
+		}
+		inst, spec := w.instance()
+		target := make(chan cluster.TargetState, 1)
+		target <- cluster.Started
+		require.PanicsWithValue(w, "no", func() {
+			_ = inst.Run(w.Context(), context.WithoutCancel(w.Context()), job.Env{Spec: spec, Report: report{w}, Target: target})
+		})
+		w.nothingIsOpen()
+		require.Equal(w, "stop", w.noted()[len(w.noted())-1])
 	})
 }
 
