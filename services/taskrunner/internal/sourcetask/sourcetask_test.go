@@ -210,9 +210,11 @@ func (w *world) end(r *run) error {
 }
 
 // stored reads the topic as a read_committed consumer does.
-func (w *world) stored() (all []int64) {
+func (w *world) stored() []int64 { w.Helper(); return w.storedWithin(patience) }
+
+func (w *world) storedWithin(d time.Duration) (all []int64) {
 	w.Helper()
-	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	ctx, cancel := context.WithTimeout(w.Context(), d)
 	defer cancel()
 	err := kafkaio.ReadAll(ctx, kafkaio.Config{"bootstrap.servers": w.bootstrap}, w.topic, func(rs []kafkaio.Record) error {
 		for _, r := range rs {
@@ -354,21 +356,6 @@ func TestTask_poll_errors(t *testing.T) {
 	})
 }
 
-// nothingIsOpen proves that the topic holds nothing and that no transaction is open in it: a reader would wait for its timeout,
-// a minute, before it sees what others write.
-func (w *world) nothingIsOpen() {
-	w.Helper()
-	require.Empty(w, w.stored())
-	p, err := kafkaio.NewProducer(w.Context(), kafkaio.ProducerConfig{Client: kafkaio.Config{"bootstrap.servers": w.bootstrap}})
-	require.NoError(w, err)
-	sent := make(chan error, 1)
-	_, err = p.Send(w.Context(), []kafkaio.Record{{Topic: w.topic, Value: []byte("7")}}, func(_ int, _ record.Produced, err error) { sent <- err })
-	require.NoError(w, err)
-	require.NoError(w, <-sent)
-	require.NoError(w, p.Close(w.Context()))
-	require.Eventually(w, func() bool { return slices.Equal(w.stored(), []int64{7}) }, patience/3, 10*time.Millisecond, "it waits for a transaction")
-}
-
 func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
 	onBrokers(t, func(w *world) {
 		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
@@ -379,7 +366,7 @@ func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
 			return nil, nil, false
 		}
 		require.ErrorContains(w, w.end(w.start(cluster.Started)), "no")
-		w.nothingIsOpen()
+		require.Empty(w, w.storedWithin(patience/3), "and readers do not wait for a timeout, a minute")
 	})
 }
 
@@ -398,7 +385,7 @@ func TestTask_a_panic_with_an_open_transaction_aborts_it(t *testing.T) {
 		require.PanicsWithValue(w, "no", func() {
 			_ = inst.Run(w.Context(), context.WithoutCancel(w.Context()), job.Env{Spec: spec, Report: report{w}, Target: target})
 		})
-		w.nothingIsOpen()
+		require.Empty(w, w.storedWithin(patience/3), "and readers do not wait for a timeout, a minute")
 		require.Equal(w, "stop", w.noted()[len(w.noted())-1])
 	})
 }
