@@ -356,11 +356,25 @@ func TestTask_poll_errors(t *testing.T) {
 	})
 }
 
+// arrived waits until n records stand in the topic, be they committed or not.
+func (w *world) arrived(n int64) {
+	w.Helper()
+	a, err := kafkaio.NewAdmin(kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil)
+	require.NoError(w, err)
+	defer a.Close(w.Context())
+	at := kafkaio.TopicPartition{Topic: w.topic}
+	w.eventually("records arrive", func() bool {
+		ends, err := a.ListEnd(w.Context(), []kafkaio.TopicPartition{at})
+		return err == nil && ends[at] >= n
+	})
+}
+
 func TestTask_a_failure_with_an_open_transaction_aborts_it(t *testing.T) {
 	onBrokers(t, func(w *world) {
 		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
 		w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
 			if n.next == 500 {
+				w.arrived(500)
 				return nil, errors.New("no"), true
 			}
 			return nil, nil, false
@@ -375,6 +389,7 @@ func TestTask_a_panic_with_an_open_transaction_aborts_it(t *testing.T) {
 		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
 		w.onPoll = func(_ context.Context, n *numbers) ([]record.Source, error, bool) {
 			if n.next == 500 {
+				w.arrived(500)
 				panic("no")
 			}
 			return nil, nil, false
