@@ -2,6 +2,7 @@ package herder_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,6 +52,7 @@ func TestCreate_refuses_what_is_wrong_and_stores_nothing(t *testing.T) {
 		"a value of another type":  {"a", list("items", "many"), cluster.Invalid, []string{"Invalid value many for configuration items: Not a number of type INT"}},
 		"an unknown converter":     {"a", list("value.converter", "NoSuch"), cluster.Invalid, []string{"NoSuch"}},
 		"two mistakes, both named": {"a", list("items", "many", "tasks.max", "0"), cluster.Invalid, []string{"2 error(s)", "items", "tasks.max"}},
+		"more than workers take":   {"a", list("notes", strings.Repeat("x", 2<<20)), cluster.Invalid, []string{"The configuration has 2097", "Put what is large into a file"}},
 		"no name":                  {" ", list(), cluster.Invalid, []string{"name"}},
 	} {
 		_, delivered, err := w.Create(t.Context(), herder.CreateRequest{Name: c.name, Config: c.config, By: by})

@@ -160,14 +160,21 @@ func (h *Herder) check(ctx context.Context, config cluster.Config) (validate.Inf
 	return infos, ref, err
 }
 
+// maxConfig is what the bus takes in one message, less what the bus adds.
+const maxConfig = 1<<20 - 4<<10
+
 // ask asks a runner that has the plugin.
 func (h *Herder) ask(ctx context.Context, class string, config cluster.Config) (infos validate.Infos, err error) {
-	if h.bus.Connected() == 0 {
-		return infos, wire.ErrNobody
-	}
 	msg, err := wire.Encode(wire.KindValidate, uuid.NewString(), wire.ValidateRequest{Config: config})
 	if err != nil {
 		return infos, err
+	}
+	if len(msg) > maxConfig { // also while the bus is away: no runner could ever be told
+		return infos, cluster.Errorf(cluster.Invalid, "The configuration has %d bytes, and workers can't be sent more than %d. Put what is large into a file and configure its name",
+			len(msg), maxConfig)
+	}
+	if h.bus.Connected() == 0 {
+		return infos, wire.ErrNobody
 	}
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
