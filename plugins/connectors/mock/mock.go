@@ -15,17 +15,19 @@ import (
 	"github.com/millrace/millrace/sdk/source"
 )
 
-// The keys and modes, as in Kafka.
+// The keys and modes, as in Kafka, but for the panics.
 const (
 	modeKey          = "mock_mode"
 	delayKey         = "delay_ms"
 	taskFailure      = "task-failure"
 	connectorFailure = "connector-failure"
+	taskPanic        = "task-panic"
+	connectorPanic   = "connector-panic"
 	usualDelay       = 15 * time.Second
 )
 
 var def = &config.Def{Keys: []config.Key{
-	{Name: modeKey, Type: config.String, Default: config.Default(""), Importance: config.Low, Doc: "What fails: connector-failure, task-failure, or nothing."},
+	{Name: modeKey, Type: config.String, Default: config.Default(""), Importance: config.Low, Doc: "What fails: connector-failure, task-failure, or nothing; connector-panic and task-panic fail by a mistake in code."},
 	{Name: delayKey, Type: config.Long, Default: config.Default(strconv.FormatInt(usualDelay.Milliseconds(), 10)), Importance: config.Low,
 		Doc: "After how many milliseconds it fails.", Validators: []config.Rule{config.AtLeast(0)}},
 }}
@@ -79,6 +81,9 @@ func (c *mockConnector) Start(_ context.Context, cc connector.Context) error {
 }
 
 func (c *mockConnector) TaskConfigs(context.Context, int) ([]map[string]string, error) {
+	if c.mode == connectorPanic { // not in Start's goroutine: Go ends the process when one panics that nobody watches
+		panic("mock connector panic")
+	}
 	return []map[string]string{c.config}, nil
 }
 
@@ -99,6 +104,8 @@ func (t *sourceTask) Poll(ctx context.Context) ([]record.Source, error) {
 	select {
 	case <-t.due(taskFailure):
 		return nil, errTask
+	case <-t.due(taskPanic):
+		panic("mock task panic")
 	case <-ctx.Done():
 		return nil, nil
 	}
@@ -111,8 +118,14 @@ type sinkTask struct{ fault }
 func (t *sinkTask) Start(_ context.Context, tc sink.Context) error { return t.start(tc.Config()) }
 
 func (t *sinkTask) Put(context.Context, []record.Sink) error {
-	if t.mode == taskFailure && !time.Now().Before(t.at) {
+	if time.Now().Before(t.at) {
+		return nil
+	}
+	switch t.mode {
+	case taskFailure:
 		return errTask
+	case taskPanic:
+		panic("mock task panic")
 	}
 	return nil
 }

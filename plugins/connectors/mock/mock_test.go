@@ -61,3 +61,16 @@ func TestMock_without_a_mode_waits_until_it_is_stopped(t *testing.T) {
 	require.Empty(t, batch)
 	require.ErrorContains(t, task.Start(t.Context(), taskContext{config: map[string]string{delayKey: "-1"}}), "Value must be at least 0")
 }
+
+func TestMock_panics_when_it_is_told_to(t *testing.T) {
+	t.Parallel()
+	c := &mockConnector{}
+	require.NoError(t, c.Start(t.Context(), mockContext{config: map[string]string{modeKey: connectorPanic}}))
+	require.PanicsWithValue(t, "mock connector panic", func() { _, _ = c.TaskConfigs(t.Context(), 1) })
+	now := taskContext{config: map[string]string{modeKey: taskPanic, delayKey: "0"}}
+	source := &sourceTask{}
+	require.NoError(t, source.Start(t.Context(), now))
+	require.PanicsWithValue(t, "mock task panic", func() { _, _ = source.Poll(t.Context()) })
+	sink := &sinkTask{fault{mode: taskPanic, at: time.Now()}}
+	require.PanicsWithValue(t, "mock task panic", func() { _ = sink.Put(t.Context(), nil) })
+}

@@ -345,6 +345,21 @@ func Elapsed(a, b time.Time) time.Duration {
 // a record came.
 func (c *Consumer) Trouble() error { return c.lastTrouble() }
 
+// Unreachable asks whether any broker answers if the client has complained that one does not; it waits for the answer for at
+// most d. The error names the brokers.
+func (c *Consumer) Unreachable(d time.Duration) error {
+	doing := "joining group " + c.group
+	ke, ok := errors.AsType[kafka.Error](c.lastTrouble())
+	if !ok || verdictOf(ke.Code()) != unreachable || !c.enter() {
+		return nil
+	}
+	defer c.calls.Done()
+	if _, err := c.k.GetMetadata(nil, false, int(d.Milliseconds())); err != nil {
+		return c.classify(doing, ke) // what it complained of says more than that there was no answer
+	}
+	return nil
+}
+
 // Lag tells for each assigned partition how many offsets lie between what was handed out and its end, as of the last fetch.
 // Partitions of which nothing was fetched yet are left out.
 func (c *Consumer) Lag() map[TopicPartition]int64 {

@@ -54,7 +54,8 @@ type fakeConsumer struct {
 	waits    []time.Duration
 	answers  []func()
 	stalled  time.Duration
-	mute     bool // Kafka does not answer asynchronous commits
+	away     error // what keeps it from Kafka
+	mute     bool  // Kafka does not answer asynchronous commits
 	commitFn func(map[record.TopicPartition]int64) error
 	mu       sync.Mutex
 	shut     bool
@@ -137,6 +138,8 @@ func (c *fakeConsumer) Stalled() time.Duration {
 	c.stalled = 0
 	return d
 }
+
+func (c *fakeConsumer) Unreachable(time.Duration) error { return c.away }
 
 func (c *fakeConsumer) Close(context.Context) error {
 	c.mu.Lock()

@@ -61,6 +61,9 @@ type task struct {
 	fenced     error        // the answer of a commit: a newer holder took over
 	nextLook   time.Time    // at the lag
 	doubting   bool         // whether this task still is the holder
+	joined     bool         // the group has let this member in
+	complained bool         // that it does not; the task shows as FAILED
+	complainAt time.Time    // unless it has joined by then
 }
 
 // Run implements job.Instance.
@@ -96,6 +99,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 		return err
 	}
 	defer t.sweep(t.client, t.group)()
+	t.complainAt = time.Now().Add(t.ComplainAfter)
 	t.nextCommit = time.Now().Add(t.FlushInterval)
 	for err == nil && take.Err() == nil && do.Err() == nil {
 		err = t.turn()
@@ -271,6 +275,7 @@ func (t *task) turn() error {
 		return err
 	}
 	t.look()
+	t.complain()
 	if err := t.convert(recs); err != nil {
 		return err
 	}
@@ -288,6 +293,9 @@ func (t *task) turn() error {
 // patience is how long to wait for records: until the next commit is due or times out, or as the plugin asked.
 func (t *task) patience(now time.Time) time.Duration {
 	wait := max(0, t.nextCommit.Sub(now))
+	if t.mayComplain() {
+		wait = min(wait, max(0, t.complainAt.Sub(now)))
+	}
 	if t.committing {
 		wait = min(wait, max(0, t.began.Add(t.FlushTimeout).Sub(now)))
 	}
@@ -374,6 +382,36 @@ func (t *task) look() {
 	}
 	t.nextLook = now.Add(time.Second)
 	t.count.lag(t.consumer.Lag())
+}
+
+// reach bounds a look whether any broker answers.
+const reach = time.Second
+
+// complain shows that Kafka could not be reached since the start. That passes by itself: the client goes on trying.
+func (t *task) complain() {
+	now := time.Now()
+	if !t.mayComplain() || now.Before(t.complainAt) {
+		return
+	}
+	t.complainAt = now.Add(t.ComplainAfter)
+	if err := t.consumer.Unreachable(reach); err != nil {
+		t.complained = true
+		t.report.Failed(connecterr.Wrap(connecterr.General, err,
+			"The task can't read yet, because Kafka does not answer; it goes on trying, and will run once Kafka answers. If the address is wrong, correct bootstrap.servers of the worker or consumer.override.bootstrap.servers of the connector"))
+	}
+}
+
+func (t *task) mayComplain() bool {
+	return !t.joined && !t.complained && t.target == cluster.Started
+}
+
+// join notes that the group has let this member in.
+func (t *task) join() {
+	t.joined = true
+	if t.complained && t.target == cluster.Started {
+		t.report.State(cluster.StateRunning)
+	}
+	t.complained = false
 }
 
 // finish ends a run in order: PreCommit, the plugin's Close, the last commit; Stop and the client's close follow in Run's

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,27 @@ func TestFault_KO_1_ATaskOutlastsABrokerThatIsAway(t *testing.T) {
 	r.take()
 	require.NoError(t, r.wait(t))
 	w.requireAll(partitions, each+100, 0)
+}
+
+func TestATaskThatStartsWithoutABrokerSaysSoAndRunsWhenItAnswers(t *testing.T) {
+	t.Parallel()
+	bootstrap, stop, start := ownBroker(t)
+	const each = 100
+	w := newWorld(t, bootstrap, 1, each)
+	stop()
+	r := w.startTask(func(_ *fakePlugin, d *Deps) { d.ComplainAfter = 300 * time.Millisecond })
+	said := func() string { return strings.Join(r.plugin.all(), "\n") }
+	w.eventually("the complaint", func() bool { return strings.Contains(said(), "failed ") })
+	for _, part := range []string{"Kafka does not answer", "consumer.override.bootstrap.servers", bootstrap} {
+		require.Contains(t, said(), part)
+	}
+	start()
+	w.eventually("all records", func() bool { return w.out.count() >= each })
+	_, after, _ := strings.Cut(said(), "failed ")
+	require.Contains(t, after, "RUNNING", "it shows that it runs")
+	r.take()
+	require.NoError(t, r.wait(t))
+	w.requireAll(1, each, 0)
 }
 
 func TestFault_KO_3_AStopEndsAlsoWhenTheBrokerIsDead(t *testing.T) {

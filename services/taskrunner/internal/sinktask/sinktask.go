@@ -38,6 +38,7 @@ type Consumer interface {
 	Assignment() []record.TopicPartition
 	Lag() map[record.TopicPartition]int64
 	Stalled() time.Duration
+	Unreachable(d time.Duration) error
 	Commit(ctx context.Context, offsets map[record.TopicPartition]int64) error
 	CommitAsync(offsets map[record.TopicPartition]int64, done func(error))
 	Close(ctx context.Context) error
@@ -83,6 +84,7 @@ type Deps struct {
 	FlushInterval   time.Duration // between commits; 0 = 60 s
 	FlushTimeout    time.Duration // for one commit; 0 = 5 s
 	ShutdownTimeout time.Duration // for the plugin's Stop, and again for closing the client; 0 = 5 s
+	ComplainAfter   time.Duration // Kafka may be silent at the start before that is shown; 0 = 10 s
 	// Doubt is how long the task may not have looked at Kafka before it asks whether it still is the holder, ahead of
 	// writing more: the process may have been frozen, and a successor may be at work. 0 = 1 s.
 	Doubt     time.Duration
@@ -105,6 +107,7 @@ func New(d Deps) job.Factory {
 	d.FlushInterval = orElse(d.FlushInterval, 60*time.Second)
 	d.FlushTimeout = orElse(d.FlushTimeout, 5*time.Second)
 	d.ShutdownTimeout = orElse(d.ShutdownTimeout, 5*time.Second)
+	d.ComplainAfter = orElse(d.ComplainAfter, 10*time.Second)
 	d.Doubt = orElse(d.Doubt, time.Second)
 	if d.BatchSize <= 0 {
 		d.BatchSize = 2000

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -557,4 +558,31 @@ func TestOnlyMembersWithoutATaskAreStale(t *testing.T) {
 	require.False(t, shared("chosen-9f-77-0"), "in a shared group another uid may be another connector")
 	require.True(t, shared("chosen-0b-1c-2"))
 	require.False(t, stale("connect-c", id, 0, true)("connect-c-0b-1c-7"), "the number of tasks is unknown")
+}
+
+func TestATaskThatCannotJoinComplainsOnceAndNotWhilePaused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.consumer.away = connecterr.New(connecterr.Retriable, "no answer from Kafka at bootstrap.servers=nowhere:9")
+		complaints := func() (n int) {
+			for _, e := range b.all() {
+				if strings.HasPrefix(e, "failed The task can't read yet") && strings.Contains(e, "nowhere:9") {
+					n++
+				}
+			}
+			return n
+		}
+		b.start()
+		<-time.After(9 * time.Second) // simulated
+		require.Zero(t, complaints(), "Kafka may be slow")
+		b.targets <- cluster.Paused
+		<-time.After(time.Minute)
+		require.Zero(t, complaints())
+		b.targets <- cluster.Started
+		<-time.After(time.Minute)
+		require.Equal(t, 1, complaints())
+		b.take()
+		require.NoError(t, b.ended())
+	})
 }
