@@ -298,6 +298,9 @@ func TestConnect_tells_mistakes_in_its_options(t *testing.T) {
 	t.Parallel()
 	_, err := natsbus.Connect(t.Context(), natsbus.Options{URL: "nats://bad host:x"})
 	require.True(t, cluster.Is(err, cluster.Invalid), "%v", err)
+	_, err = natsbus.Connect(t.Context(), natsbus.Options{URL: "nats://user:hush@one:x, nats://hush@two:2,nats://three:3"})
+	require.ErrorContains(t, err, `at "nats://one:x,nats://two:2,nats://three:3"`)
+	require.NotContains(t, err.Error(), "hush")
 	_, err = natsbus.Connect(t.Context(), natsbus.Options{URL: "nats://127.0.0.1:1", NATSOptions: []nats.Option{
 		func(*nats.Options) error { return errors.New("no such file") },
 	}})

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,7 +127,10 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	if b.nc, err = nats.Connect(o.URL, opts...); err != nil {
 		b.stop()
 		b.abort()
-		return nil, cluster.Wrapf(cluster.Invalid, err, "the message bus can't be used at %q", o.URL)
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err // it shows the whole URL
+		}
+		return nil, cluster.Wrapf(cluster.Invalid, err, "the message bus can't be used at %q", withoutLogin(o.URL))
 	}
 	if b.js, err = jetstream.New(b.nc, jetstream.WithDefaultTimeout(apiTimeout)); err != nil {
 		b.nc.Close()
@@ -138,6 +143,20 @@ func Connect(ctx context.Context, o Options) (*Bus, error) {
 	}
 	b.running.Go(b.keep)
 	return b, nil
+}
+
+// withoutLogin is a list of URLs as people may see it.
+func withoutLogin(urls string) string {
+	all := strings.Split(urls, ",")
+	for i, u := range all {
+		if at := strings.LastIndex(u, "@"); at >= 0 {
+			scheme, _, found := strings.Cut(u[:at], "://")
+			if all[i] = u[at+1:]; found {
+				all[i] = strings.TrimSpace(scheme) + "://" + u[at+1:]
+			}
+		}
+	}
+	return strings.Join(all, ",")
 }
 
 // reconnectDelay is the pause after the n-th round over all servers failed.

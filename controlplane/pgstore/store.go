@@ -65,15 +65,17 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 // openRetry is the pause between attempts to reach a database that does not answer yet.
 const openRetry = 500 * time.Millisecond
 
-// OpenWait is Open that waits for a database that does not answer yet, until ctx ends. waiting is told of each attempt
-// that failed.
+// OpenWait is Open that waits for a database that does not answer yet, or takes connections and stays silent, until ctx ends.
+// waiting is told of each attempt that failed.
 func OpenWait(ctx context.Context, o Options, waiting func(error)) (*Store, error) {
 	for {
 		s, err := Open(ctx, o)
-		if err == nil || !cluster.Is(err, cluster.Unavailable) {
+		if err == nil || !cluster.Is(err, cluster.Unavailable) && !cluster.Is(err, cluster.Timeout) {
 			return s, err
 		}
-		waiting(err)
+		if ctx.Err() == nil { // else there is no waiting any more
+			waiting(err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil, err
@@ -134,7 +136,8 @@ func (s *Store) checkSchema(ctx context.Context) error {
 	}
 	var has int
 	if err := s.pool.QueryRow(ctx, sqlSchemaVersion).Scan(&has); err != nil {
-		if err = classify(err, "reading the schema's version"); cluster.Is(err, cluster.Unavailable) {
+		err = classify(err, "reading the schema's version")
+		if cluster.Is(err, cluster.Unavailable) || cluster.Is(err, cluster.Timeout) {
 			return err
 		}
 		return cluster.Wrapf(cluster.Invalid, err, "the database has not been migrated")

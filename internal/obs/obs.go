@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/millrace/millrace/internal/exitcode"
 )
 
 // The log keys that the whole project uses. A line never holds a config map, a record value or a header.
@@ -120,7 +122,7 @@ func (a Admin) Serve() (addr string, stop func(context.Context) error, err error
 	var lc net.ListenConfig
 	ln, err := lc.Listen(context.Background(), "tcp", a.Addr)
 	if err != nil {
-		return "", nil, fmt.Errorf("listening for admin requests: %w", err)
+		return "", nil, exitcode.Missing(fmt.Errorf("listening for admin requests: %w", err))
 	}
 	srv := &http.Server{Handler: mux, ReadHeaderTimeout: readTimeout}
 	done := make(chan struct{})

@@ -106,14 +106,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return nil
 }
 
-// openStore waits for a database that does not answer yet.
+// openStore waits for a database that does not answer yet. Told to stop meanwhile it returns ctx's error: a wanted stop.
 func openStore(ctx context.Context, cfg Config) (*pgstore.Store, error) {
-	ctx, cancel := context.WithTimeout(ctx, databaseWait)
+	waiting, cancel := context.WithTimeout(ctx, databaseWait)
 	defer cancel()
-	st, err := pgstore.OpenWait(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-scheduler"}, func(err error) {
+	st, err := pgstore.OpenWait(waiting, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-scheduler"}, func(err error) {
 		cfg.Logger.Warn("the database does not answer yet", slog.Any(obs.KeyErr, err))
 	})
-	if cluster.Is(err, cluster.Unavailable) {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, ctx.Err()
+	case cluster.Is(err, cluster.Unavailable), cluster.Is(err, cluster.Timeout):
 		return nil, exitcode.Missing(err)
 	}
 	return st, exitcode.Input(err)

@@ -24,6 +24,7 @@ import (
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/version"
 	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 	"github.com/millrace/millrace/services/taskrunner/internal/session"
@@ -85,6 +86,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		if cfg.WorkerID, err = defaultWorkerID(); err != nil {
 			return err
 		}
+	}
+	if err := checkConverters(w, cfg.Plugins); err != nil {
+		return exitcode.Input(err)
 	}
 	plugins, err := records(cfg.Plugins.All())
 	if err != nil {
@@ -174,6 +178,23 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	case <-ctx.Done():
 	}
 	log.Info("stopping")
+	return nil
+}
+
+// checkConverters refuses a worker whose own converters are unknown: every connector that names none would fail.
+func checkConverters(w worker.Config, plugins *plugin.Registry) error {
+	for _, c := range []struct {
+		key, class string
+		kind       plugin.Kind
+	}{
+		{"key.converter", w.KeyConverter.Class, plugin.Converter},
+		{"value.converter", w.ValueConverter.Class, plugin.Converter},
+		{"header.converter", w.HeaderConverter.Class, plugin.HeaderConverter},
+	} {
+		if _, err := plugins.Find(c.kind, c.class); err != nil {
+			return connecterr.Wrap(connecterr.Config, err, "Invalid value %s for configuration %s: Class %s could not be found", c.class, c.key, c.class)
+		}
+	}
 	return nil
 }
 

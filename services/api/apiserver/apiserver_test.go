@@ -1,0 +1,111 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/controlplane/natsbus"
+	"github.com/millrace/millrace/internal/exitcode"
+)
+
+// logs collects log lines of many goroutines.
+type logs struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func config(l *logs) Config {
+	return Config{Postgres: "postgres://user:hush@127.0.0.1:1/millrace", NATS: natsbus.Options{URL: "nats://127.0.0.1:1"}, Listen: "127.0.0.1:0",
+		Logger: slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+}
+
+func TestRun_refuses_wrong_settings_with_what_to_do(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*Config)
+		parts  []string
+	}{
+		"no port":                 {func(c *Config) { c.Listen = "localhost" }, []string{`"localhost"`, "host:port"}},
+		"everywhere":              {func(c *Config) { c.Listen = "0.0.0.0:8083" }, []string{"refusing to listen on 0.0.0.0:8083", "-allow-anonymous"}},
+		"everywhere, unsaid":      {func(c *Config) { c.Listen = ":8083" }, []string{"refusing to listen on :8083", "-allow-anonymous"}},
+		"a name":                  {func(c *Config) { c.Listen = "example.org:8083" }, []string{"refusing to listen on example.org:8083"}},
+		"no URL":                  {func(c *Config) { c.Postgres = "postgres://user:hush@host:port/db" }, []string{"database url can't be read"}},
+		"a space in the password": {func(c *Config) { c.Postgres = "postgres://user:hu sh\n@host/db" }, []string{"database url can't be read"}},
+		"another scheme":          {func(c *Config) { c.Postgres = "mysql://user:hush@host/db" }, []string{"database url can't be read"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &logs{}
+			cfg := config(l)
+			c.change(&cfg)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			err := Run(ctx, cfg)
+			require.Error(t, err)
+			require.Equal(t, exitcode.BadInput, exitcode.Of(err), "%v", err)
+			for _, part := range c.parts {
+				require.ErrorContains(t, err, part)
+			}
+			require.NotContains(t, err.Error()+l.String(), "hush")
+			require.NotContains(t, err.Error()+l.String(), "hu sh")
+		})
+	}
+}
+
+// A database that is away, also one that takes connections and says nothing, is waited for with a line for each attempt; told
+// to stop meanwhile the process ends as one that was wanted to.
+func TestRun_waits_for_a_database_that_does_not_answer(t *testing.T) {
+	t.Parallel()
+	mute, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = mute.Close() })
+	for name, addr := range map[string]string{"nobody listens": "127.0.0.1:1", "nothing is said": mute.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &logs{}
+			cfg := config(l)
+			cfg.Postgres = "postgres://user:hush@" + addr + "/millrace?sslmode=disable"
+			cfg.Ready = func(Info) { t.Error("it is ready without a database") }
+			ctx, stop := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- Run(ctx, cfg) }()
+			require.Eventually(t, func() bool {
+				return len(done) > 0 || strings.Count(l.String(), "the database does not answer yet") >= 2
+			}, 30*time.Second, 10*time.Millisecond)
+			select {
+			case err := <-done:
+				t.Fatal("it does not wait: ", err)
+			default:
+			}
+			require.Contains(t, l.String(), addr)
+			require.NotContains(t, l.String(), "hush")
+			stop()
+			select {
+			case err := <-done:
+				require.Equal(t, exitcode.OK, exitcode.Of(err), "%v", err)
+			case <-time.After(20 * time.Second):
+				t.Fatal("it does not stop")
+			}
+		})
+	}
+}
