@@ -18,7 +18,8 @@ const className = "sim.Connector"
 type api struct {
 	w     *World
 	port  *port
-	want  map[string]*wanted // by name
+	want  map[string]*wanted   // by name
+	mixed map[cluster.UID]bool // an edit has changed whether it is fenced
 	uids  int
 	crash bool // dies after the commit, before it publishes
 }
@@ -26,6 +27,7 @@ type api struct {
 // wanted is what users have asked of one connector.
 type wanted struct {
 	uid      cluster.UID
+	fence    bool
 	tasks    int
 	target   cluster.TargetState
 	version  int64
@@ -75,7 +77,7 @@ func (a *api) create(name string, tasks int, fence bool) {
 		a.w.fail("create %s: %v", name, err)
 		return
 	}
-	a.want[name] = &wanted{uid: c.UID, tasks: tasks, target: cluster.Started, version: c.ConfigVersion, restarts: map[cluster.JobID]int64{}}
+	a.want[name] = &wanted{uid: c.UID, fence: fence, tasks: tasks, target: cluster.Started, version: c.ConfigVersion, restarts: map[cluster.JobID]int64{}}
 	a.publish(out)
 }
 
@@ -83,6 +85,7 @@ func (a *api) put(name string, tasks int, fence bool) {
 	if a.store() != "" {
 		return
 	}
+	a.mixed[a.want[name].uid] = a.mixed[a.want[name].uid] || a.want[name].fence != fence
 	c, _, out, err := a.w.store.PutConnector(a.w.ctx, cluster.NewConnector{UID: "unused", Name: name, Config: a.config(tasks, fence), Class: className, Type: cluster.TypeSource})
 	if err != nil {
 		a.w.fail("put %s: %v", name, err)

@@ -18,6 +18,9 @@ func (w *World) fail(format string, args ...any) {
 // committed watches the leader's writes: I1, only the newest leader writes, and every assignment has a new epoch.
 func (w *World) committed(term cluster.Term, steps []cluster.Decision) {
 	w.commits++
+	for _, s := range steps {
+		w.trace("term %d: %s %v to %s under %d: %s", term, s.Kind, s.Job, s.Session, s.Epoch, s.Why)
+	}
 	if term < w.maxTerm {
 		w.fail("I1: term %d wrote after term %d had begun", term, w.maxTerm)
 	}
@@ -59,46 +62,34 @@ func (w *World) checkRound(r loop.Round) {
 	}
 }
 
-func startOf(c *jobCopy) startKey {
-	return startKey{c.r.session, c.spec.Job, c.spec.Epoch, c.spec.Revision}
-}
-
-// started watches a copy begin to run: the fence, doubled commands, and P2.
-func (w *World) started(c *jobCopy) {
-	key := startOf(c)
-	old := w.fence[c.spec.Job]
-	if w.starts[key]++; w.starts[key] > 1 && (old == nil || !old.fenced && old.r != c.r) {
+// started watches a copy begin to run: the fence, doubled commands, P2 and DA-4. again: it was fenced before.
+func (w *World) started(s *slot, c *jobCopy, again bool) {
+	w.trace("%s starts %v under %d, revision %d", c.spec.Session, c.spec.Job, c.spec.Epoch, c.spec.Revision)
+	key := startKey{c.spec.Session, c.spec.Job, c.spec.Epoch, c.spec.Revision}
+	if w.starts[key]++; w.starts[key] > 1 && !again {
 		w.fail("DC: %v started %d times", key, w.starts[key])
 	}
-	// Kafka: the latest start fences the ones before it.
-	if old != nil && old != c && old.r != c.r {
-		old.fenced = true
+	if s.r.copies(c.spec.Job) != nil {
+		w.fail("DA-4: %v starts on %s before the older copy has stopped", c.spec.Job, s.r.session)
 	}
-	w.fence[c.spec.Job] = c
+	if c.spec.Job.IsInstance() {
+		return // what it says is refused by epoch; nothing else fences it
+	}
 	for _, r := range w.runners {
-		other := r.held[c.spec.Job]
-		if r == c.r || other == nil || !r.alive || c.spec.Job.IsInstance() {
+		if r == s.r {
 			continue
 		}
-		if fence, _ := c.spec.Config.Get("fence"); fence == "yes" {
-			continue
-		}
-		// An unfenced job may run twice only where one of the runners has been given up and does not know it yet (ZT-7).
-		if w.sessionLives(r.session) && w.sessionLives(c.r.session) && w.fenceableChanged(c.spec.Job.UID) {
-			w.fail("P2: %v starts on %s while %s, which is not given up, runs it under epoch %d", c.spec.Job, c.r.session, r.session, other.spec.Epoch)
-		}
-	}
-}
-
-// fenceableChanged tells whether a connector's tasks are unfenced and always were: edits that change it race with starts.
-func (w *World) fenceableChanged(uid cluster.UID) bool {
-	for _, v := range w.views() {
-		if v.UID == uid {
-			fence, _ := v.Config.Get("fence")
-			return v.ConfigVersion == 1 && fence == "no"
+		for _, other := range r.copies(c.spec.Job) {
+			switch {
+			case !c.unfenced() && !other.unfenced():
+				other.fenced = true // Kafka: the latest start fences the ones before it
+			case w.api.mixed[c.spec.Job.UID]: // edits that change whether it is fenced race with starts
+			case w.sessionLives(other.spec.Session) && w.sessionLives(c.spec.Session):
+				// An unfenced job may run twice only where one of the runners has been given up and does not know it yet (ZT-7).
+				w.fail("P2: %v starts on %s while %s, not given up, runs it under epoch %d", c.spec.Job, c.spec.Session, other.spec.Session, other.spec.Epoch)
+			}
 		}
 	}
-	return false
 }
 
 func (w *World) sessionLives(id cluster.SessionID) bool {
@@ -217,16 +208,14 @@ func (w *World) unsettledJobs() string {
 	}
 	runs := 0
 	for _, r := range w.runners {
-		if !r.alive {
-			continue
-		}
-		for _, id := range sortedJobs(r.held) {
-			if r.held[id].fenced {
+		for _, id := range sortedJobs(r.slots) {
+			c := r.slots[id].cur
+			if c == nil || c.fenced {
 				continue
 			}
 			runs++
-			if byHolder[id] != r.session || r.held[id].spec.Epoch != w.epochs[id] {
-				return fmt.Sprintf("I1: %s runs %v under epoch %d, the store says %q and %d", r.session, id, r.held[id].spec.Epoch, byHolder[id], w.epochs[id])
+			if byHolder[id] != c.spec.Session || c.spec.Epoch != w.epochs[id] {
+				return fmt.Sprintf("I1: %s runs %v under epoch %d, the store says %q and %d", c.spec.Session, id, c.spec.Epoch, byHolder[id], w.epochs[id])
 			}
 		}
 	}

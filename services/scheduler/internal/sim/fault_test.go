@@ -38,6 +38,8 @@ func TestFault_DC_3_a_message_that_comes_again_an_hour_later_does_nothing(t *tes
 	w.Run(5 * time.Minute)
 	w.Heal() // what is on its way still comes
 	w.settles(t, settleTime)
+	w.Run(time.Minute) // a new balance is found
+	w.settles(t, settleTime)
 	owners, stops := w.owners(t), w.stops
 	w.Run(90 * time.Minute)
 	require.Empty(t, w.violations)
@@ -172,7 +174,7 @@ func TestSim_notices_a_runner_that_ignores_epochs(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(20) {
 		w := New(t.Context(), Options{Seed: seed, Replicas: 2, Faults: Stormy()}, newStore)
-		w.ignoreEpochs = true
+		w.broken.IgnoreEpochs = true
 		w.Run(2 * time.Minute)
 		w.Heal()
 		w.RunUntil(settleTime, func() bool { return w.Unsettled() == "" })

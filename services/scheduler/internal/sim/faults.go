@@ -4,6 +4,28 @@ import (
 	"time"
 )
 
+// Broken breaks a part on purpose, one rule each, so that tests can show that the checks notice.
+type Broken struct {
+	// A runner that:
+	IgnoreEpochs bool // obeys messages of older epochs and of jobs that have ended
+	Overlap      bool // starts a newer copy before the older one has stopped
+	ReleaseEarly bool // says that it has let go before the copy has stopped
+	Undead       bool // goes on with a session that is over
+	DeafToLetGo  bool // does not hear from heartbeats what it should let go
+	SplitOnce    bool // does not split again for a target that came back before it heard of the other one
+
+	// A store that:
+	AnyTerm   bool // takes the writes of former leaders
+	AnyEpoch  bool // does not compare epochs of assignments: the plan of an older snapshot is stored
+	AnyStatus bool // takes statuses of former holders
+
+	// A scheduler that:
+	NoPoll     bool // looks only when it is told to
+	DropRelay  bool // marks messages of others as published without publishing them
+	NoRelay    bool
+	PublishAll bool // publishes before it commits
+}
+
 // Faults are what goes wrong, as probabilities: per message, per round of the leader, or per second.
 type Faults struct {
 	Loss, Duplicate, Late float64 // per message
@@ -17,7 +39,9 @@ type Faults struct {
 	BusDown, Purge, StoreDown                       float64
 	Operations                                      float64 // what users do
 
-	HTTP bool // runners reach the schedulers without the bus
+	HTTP     bool    // runners reach the schedulers without the bus
+	CutHTTP  bool    // a runner that is cut off is cut off from that way too
+	SlowStop float64 // per stop: it takes seconds
 }
 
 // Stormy is everything at once.
@@ -25,7 +49,7 @@ func Stormy() Faults {
 	return Faults{Loss: 0.05, Duplicate: 0.1, Copies: 3, Late: 0.05, MaxLate: 8 * time.Second, LeaderPause: 0.01,
 		KillRunner: 0.02, PauseRunner: 0.03, CutRunner: 0.02, DrainRunner: 0.01,
 		KillScheduler: 0.02, PauseScheduler: 0.02, CutScheduler: 0.02,
-		BusDown: 0.01, Purge: 0.02, StoreDown: 0.01, Operations: 0.7, HTTP: true}
+		BusDown: 0.01, Purge: 0.02, StoreDown: 0.01, Operations: 0.7, HTTP: true, CutHTTP: true, SlowStop: 0.05}
 }
 
 // drawFaults starts faults, and users' operations, once a second.

@@ -58,12 +58,15 @@ func (p *port) note(m message) error {
 	if p.down() {
 		return cluster.Errorf(cluster.Unavailable, "bus is away")
 	}
-	n := &p.w.net
+	p.w.net.note(m)
+	return nil
+}
+
+func (n *network) note(m message) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	m.purge = n.purges
 	n.noted = append(n.noted, m)
-	return nil
 }
 
 // Publish implements the bus.
@@ -181,7 +184,7 @@ func (n *network) arrive(m message, tries int) {
 			if wire.Runner(r.session) != m.to || !r.alive || n.w.deaf {
 				continue
 			}
-			if r.cut {
+			if r.cut || !r.registered {
 				again()
 				return
 			}
@@ -190,55 +193,83 @@ func (n *network) arrive(m message, tries int) {
 	}
 }
 
-// ask is a runner's request to any scheduler, over the bus or, when it is away or says nothing, by HTTP. answer is called
-// with the reply, or never.
-func (w *World) ask(r *runner, msg []byte, answer func(wire.Envelope)) {
-	q := &question{w: w, r: r, session: r.session, msg: msg, answer: answer}
-	if !w.chance(w.faults.Loss) {
-		w.after(w.latency(), func() { q.arrive(r.cut || !w.net.up) })
+// ask is a runner's request to any scheduler, over the bus or, when it is away or says nothing, by HTTP. Either answer or
+// failed is called, unless the process has ended.
+func (r *runner) ask(msg []byte, answer func(wire.Envelope), failed func()) {
+	q := &question{w: r.w, r: r, process: r.process, msg: msg, answer: answer, failed: failed}
+	if r.cut || !r.w.net.up {
+		q.byHTTP()
 		return
 	}
-	w.after(askTimeout, func() { q.arrive(true) })
+	q.send(false, q.byHTTP)
 }
 
-// askTimeout is how long the bus may be silent before a runner goes to HTTP.
+// askTimeout is how long one way may be silent before a runner tries the next.
 const askTimeout = 2 * time.Second
 
 type question struct {
 	w       *World
 	r       *runner
-	session cluster.SessionID
+	process int
 	msg     []byte
 	answer  func(wire.Envelope)
+	failed  func()
 }
 
-// gone tells that whoever asked is there no more.
-func (q *question) gone() bool { return q.r.session != q.session || !q.r.alive }
+func (q *question) byHTTP() {
+	if !q.w.faults.HTTP || q.r.cut && q.w.faults.CutHTTP {
+		q.r.later(askTimeout, q.failed)
+		return
+	}
+	q.send(true, q.failed)
+}
 
-func (q *question) arrive(byHTTP bool) {
-	w := q.w
-	if q.gone() || byHTTP && !w.faults.HTTP {
-		return
+// send asks by one way; otherwise is called when that brings nothing. A question that was given up may still arrive, once
+// or more often: its effect then comes late, and its answer to nobody.
+func (q *question) send(byHTTP bool, otherwise func()) {
+	w, over := q.w, false
+	once := func(f func()) {
+		q.r.do(func() {
+			if !over && q.r.process == q.process {
+				over = true
+				f()
+			}
+		})
 	}
-	s := w.someReplica(byHTTP)
-	if s == nil {
-		return
-	}
-	reply := s.inbox.AnswerHTTP(w.ctx, q.msg)
+	w.after(askTimeout, func() { once(otherwise) })
 	if !byHTTP && w.chance(w.faults.Loss) {
-		w.after(askTimeout, func() { q.arrive(true) })
 		return
 	}
 	w.after(w.latency(), func() {
-		if q.gone() {
+		if !byHTTP && (q.r.cut || !w.net.up) {
 			return
 		}
-		q.r.do(func() {
+		s := w.someReplica(byHTTP)
+		if s == nil {
+			if byHTTP {
+				once(otherwise) // connection refused
+			}
+			return
+		}
+		reply := s.inbox.AnswerHTTP(w.ctx, q.msg)
+		if !byHTTP && w.chance(w.faults.Loss) {
+			return
+		}
+		w.after(w.latency(), func() {
+			if !byHTTP && (q.r.cut || !w.net.up) {
+				return
+			}
 			e, err := wire.Open(reply)
-			if err != nil {
+			switch {
+			case err != nil:
 				w.fail("a scheduler's answer can't be read: %v", err)
-			} else if e.Kind != wire.KindError && !q.gone() {
-				q.answer(e)
+			case e.Kind == wire.KindError:
+				if _, err := wire.Decode[wire.Ack](e, wire.KindAck); cluster.Is(err, cluster.Invalid) {
+					w.fail("a scheduler refuses for good: %v", err)
+				}
+				once(q.failed) // an answer, if not a good one: no other way is tried
+			default:
+				once(func() { q.answer(e) })
 			}
 		})
 	})

@@ -41,11 +41,13 @@ type World struct {
 	compute  func(plan.Config, cluster.Snapshot) cluster.Decisions
 	planCfg  plan.Config
 
+	Trace func(string) // nil: nobody reads it
+
 	storeDown     bool
 	unpublishable string // id of an outbox message that the bus refuses; "next": of the next one
 	forgetful     bool   // what was published is not noted
 	deaf          bool   // runners hear no message, only answers
-	ignoreEpochs  bool   // runners obey messages of older epochs: a mutant
+	broken        Broken
 
 	// What the checks keep.
 	violations    []string
@@ -53,7 +55,6 @@ type World struct {
 	epochs        map[cluster.JobID]cluster.Epoch
 	generations   map[cluster.UID]cluster.Revision
 	statusEpochs  map[cluster.JobID]cluster.Epoch
-	fence         map[cluster.JobID]*jobCopy
 	starts        map[startKey]int
 	stops         int
 	fencedOff     int
@@ -77,21 +78,22 @@ type Options struct {
 	Runners  int // 4 when 0
 	Faults   Faults
 	Compute  func(plan.Config, cluster.Snapshot) cluster.Decisions // nil = plan.Compute
+	Broken   Broken
 	Logger   *slog.Logger
 }
 
 // New makes a world in which nothing has happened yet.
 func New(ctx context.Context, o Options, newStore func(now func() time.Time) storetest.Store) *World {
-	w := &World{clock: newClock(), ctx: ctx, rng: rand.New(rand.NewPCG(o.Seed, 7)), faults: o.Faults, log: o.Logger, compute: o.Compute, //nolint:gosec // replayable
+	w := &World{clock: newClock(), ctx: ctx, rng: rand.New(rand.NewPCG(o.Seed, 7)), faults: o.Faults, broken: o.Broken, log: o.Logger, compute: o.Compute, //nolint:gosec // replayable
 		planCfg: plan.DefaultConfig(),
 		epochs:  map[cluster.JobID]cluster.Epoch{}, generations: map[cluster.UID]cluster.Revision{}, statusEpochs: map[cluster.JobID]cluster.Epoch{},
-		fence: map[cluster.JobID]*jobCopy{}, starts: map[startKey]int{}}
+		starts: map[startKey]int{}}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
 	w.store = newStore(w.Now)
 	w.net = network{w: w, up: true, upAt: w.now.Add(-time.Hour)}
-	w.api = api{w: w, port: &port{w: w}, want: map[string]*wanted{}}
+	w.api = api{w: w, port: &port{w: w}, want: map[string]*wanted{}, mixed: map[cluster.UID]bool{}}
 	for i := range cmp.Or(o.Replicas, 2) {
 		r := &replica{w: w, id: fmt.Sprintf("scheduler-%d", i)}
 		w.replicas = append(w.replicas, r)
@@ -113,6 +115,13 @@ func (w *World) addRunner(id string) *runner {
 	w.runners = append(w.runners, r)
 	r.start()
 	return r
+}
+
+// trace tells what happens, where a test wants to read it.
+func (w *World) trace(format string, args ...any) {
+	if w.Trace != nil {
+		w.Trace(fmt.Sprintf("%12s ", w.now.Sub(newClock().now)) + fmt.Sprintf(format, args...))
+	}
 }
 
 // Run lets d pass.
