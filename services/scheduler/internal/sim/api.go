@@ -150,7 +150,7 @@ func (a *api) something() {
 		return
 	}
 	name := names[rng.IntN(len(names))]
-	switch rng.IntN(9) {
+	switch rng.IntN(11) {
 	case 0:
 		a.remove(name)
 	case 1: // the same name at once again
@@ -164,13 +164,16 @@ func (a *api) something() {
 		a.target(name, cluster.Paused)
 	case 5:
 		a.target(name, cluster.Stopped)
-	case 6:
+	case 6, 9:
 		a.target(name, cluster.Started)
 	case 7:
 		a.restart(cluster.RestartRequest{Name: name, IncludeTasks: rng.IntN(2) == 0})
 	case 8:
 		task := rng.IntN(5)
 		a.restart(cluster.RestartRequest{Name: name, Task: &task})
+	case 10: // back before anybody has heard of it
+		a.target(name, cluster.Stopped)
+		a.target(name, cluster.Started)
 	}
 }
 

@@ -31,6 +31,23 @@ func TestFault_LC_2_a_runner_that_hears_no_message_is_corrected_by_its_heartbeat
 	}
 }
 
+// The runner sees the target come back without ever having seen it leave; its tasks are wanted anew all the same.
+func TestFault_LC_2_a_stop_and_a_resume_that_a_runner_hears_as_one_bring_the_tasks_back(t *testing.T) {
+	t.Parallel()
+	play := func(b Broken) string {
+		w := calm(t, 1, 1, 2, 2)
+		w.broken, w.deaf = b, true
+		for _, target := range []cluster.TargetState{cluster.Stopped, cluster.Paused} {
+			w.api.target("ca", target)
+			w.api.target("ca", cluster.Started)
+			w.RunUntil(2*poll, func() bool { return w.Unsettled() == "" })
+		}
+		return w.Unsettled()
+	}
+	require.Empty(t, play(Broken{}))
+	require.NotEmpty(t, play(Broken{SplitOnce: true}), "a runner that splits once is noticed")
+}
+
 func TestFault_DC_3_a_message_that_comes_again_an_hour_later_does_nothing(t *testing.T) {
 	t.Parallel()
 	w := calm(t, 1, 3, 3, 2)

@@ -419,3 +419,33 @@ func TestSupervisor_a_release_of_what_never_came_is_answered_at_once(t *testing.
 		require.Empty(t, w.out.take())
 	})
 }
+
+// Between two specs a connector may have been stopped and resumed, which dropped its task configs in the store, or its
+// report may have come while it was paused, and was refused. The instance must say them again (LC-2).
+func TestFault_LC_2_an_instance_splits_again_when_its_target_comes_back_unseen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		splits := 0
+		w := newWorld(t, func(take, _ context.Context, env job.Env) error {
+			for {
+				select {
+				case <-take.Done():
+					return nil
+				case <-env.Target:
+					splits++
+					env.Report.State(cluster.StateRunning)
+					env.Report.TaskConfigs(env.Spec.ConfigVersion, nil, true)
+				}
+			}
+		})
+		instance := func(s *cluster.JobSpec) { s.Job = cluster.InstanceJob("u") }
+		w.Apply(spec(1, 1, instance))
+		synctest.Wait()
+		w.Apply(spec(1, 3, instance)) // revision 2, STOPPED, was never seen
+		synctest.Wait()
+		require.Len(t, w.started(), 1, "no restart for it")
+		require.Equal(t, 2, splits)
+		all := w.out.take()
+		require.Equal(t, cluster.Revision(3), all[len(all)-1].Revision)
+	})
+}

@@ -232,7 +232,9 @@ func (sl *slot) retarget(r *run) {
 	if sl.last != nil && (target == w.Target || sl.last.State == stateOf(w.Target) || sl.last.State == cluster.StateFailed) {
 		sl.repeat(w)
 	}
-	if target != w.Target {
+	// An instance hears its target again even when it is the same: it may have been another one in between, of which
+	// nobody here has heard. A stop then dropped its task configs, and a pause refused them: it must split again (LC-2).
+	if target != w.Target || sl.id.IsInstance() {
 		select {
 		case <-r.targets: // only the newest waits
 		default:
