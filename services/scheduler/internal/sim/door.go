@@ -2,9 +2,11 @@ package sim
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/tests/conformance/storetest"
 )
 
@@ -37,11 +39,42 @@ func (d *door) CommitPlan(ctx context.Context, term cluster.Term, steps []cluste
 	if err := d.shut(); err != nil {
 		return nil, err
 	}
+	asked := term
+	if d.w.broken.NoCompare {
+		term, steps = d.w.maxTerm, d.compareNothing(ctx, steps)
+	}
 	out, err := d.Store.CommitPlan(ctx, term, steps)
 	if err == nil {
-		d.w.committed(term, steps)
+		d.w.committed(asked, steps)
+		d.saw(out)
 	}
 	return out, err
+}
+
+// compareNothing makes a plan fit whatever is stored now, as if the store did not look.
+func (d *door) compareNothing(ctx context.Context, steps []cluster.Decision) []cluster.Decision {
+	snap, err := d.Store.Snapshot(ctx)
+	if err != nil {
+		d.w.fail("snapshot: %v", err)
+	}
+	now := map[cluster.JobID]cluster.Epoch{}
+	for _, j := range snap.Jobs {
+		now[j.Job] = j.Epoch
+	}
+	steps = slices.Clone(steps)
+	for i, s := range steps {
+		if steps[i].Prior = now[s.Job]; s.Kind == cluster.Assign {
+			steps[i].Epoch = max(s.Epoch, now[s.Job]+1)
+		}
+	}
+	return steps
+}
+
+// saw remembers where messages go.
+func (d *door) saw(out []cluster.OutboxMessage) {
+	for _, m := range out {
+		d.w.outbox[m.ID] = m.Address
+	}
 }
 
 // PruneSessions implements the loop's store.
@@ -57,7 +90,9 @@ func (d *door) Register(ctx context.Context, r cluster.Registration) ([]cluster.
 	if err := d.shut(); err != nil {
 		return nil, nil, err
 	}
-	return d.Store.Register(ctx, r)
+	missing, out, err := d.Store.Register(ctx, r)
+	d.saw(out)
+	return missing, out, err
 }
 
 // DefinePlugins implements the inbox's store.
@@ -73,7 +108,9 @@ func (d *door) Heartbeat(ctx context.Context, hb cluster.Heartbeat) (cluster.Hea
 	if err := d.shut(); err != nil {
 		return cluster.HeartbeatReply{}, nil, err
 	}
-	return d.Store.Heartbeat(ctx, hb)
+	reply, out, err := d.Store.Heartbeat(ctx, hb)
+	d.saw(out)
+	return reply, out, err
 }
 
 // Specs implements the inbox's store.
@@ -87,9 +124,17 @@ func (d *door) Specs(ctx context.Context, s cluster.SessionID, jobs []cluster.Jo
 // StoreStatuses implements the inbox's store.
 func (d *door) StoreStatuses(ctx context.Context, statuses []cluster.Status) ([]bool, []cluster.UID, []cluster.OutboxMessage, error) {
 	if err := d.shut(); err != nil {
+		if d.w.broken.DropInbox {
+			return make([]bool, len(statuses)), nil, nil, nil
+		}
 		return nil, nil, nil, err
 	}
-	accepted, changed, out, err := d.Store.StoreStatuses(ctx, statuses)
+	told := statuses
+	if d.w.broken.AnyStatus {
+		told = d.asCurrent(ctx, statuses)
+	}
+	accepted, changed, out, err := d.Store.StoreStatuses(ctx, told)
+	d.saw(out)
 	if err == nil {
 		for i, s := range statuses {
 			if accepted[i] {
@@ -100,12 +145,34 @@ func (d *door) StoreStatuses(ctx context.Context, statuses []cluster.Status) ([]
 	return accepted, changed, out, err
 }
 
+// asCurrent makes statuses look as if they came from whoever holds the jobs now.
+func (d *door) asCurrent(ctx context.Context, statuses []cluster.Status) []cluster.Status {
+	snap, err := d.Store.Snapshot(ctx)
+	if err != nil {
+		d.w.fail("snapshot: %v", err)
+	}
+	statuses = slices.Clone(statuses)
+	for _, j := range snap.Jobs {
+		for i := range statuses {
+			if statuses[i].Job == j.Job && j.Session != "" {
+				statuses[i].Session, statuses[i].Epoch = j.Session, j.Epoch
+			}
+		}
+	}
+	return statuses
+}
+
 // StoreTaskConfigs implements the inbox's store.
 func (d *door) StoreTaskConfigs(ctx context.Context, r cluster.TaskConfigReport) (bool, []cluster.OutboxMessage, error) {
 	if err := d.shut(); err != nil {
+		if d.w.broken.DropInbox {
+			return false, nil, nil
+		}
 		return false, nil, err
 	}
-	return d.Store.StoreTaskConfigs(ctx, r)
+	changed, out, err := d.Store.StoreTaskConfigs(ctx, r)
+	d.saw(out)
+	return changed, out, err
 }
 
 // ClaimOutbox implements the relay's store.
@@ -113,7 +180,9 @@ func (d *door) ClaimOutbox(ctx context.Context, limit int, minAge, claimFor time
 	if err := d.shut(); err != nil {
 		return nil, err
 	}
-	return d.Store.ClaimOutbox(ctx, limit, minAge, claimFor)
+	out, err := d.Store.ClaimOutbox(ctx, limit, minAge, claimFor)
+	d.saw(out)
+	return out, err
 }
 
 // MarkPublished implements the relay's store.
@@ -123,6 +192,11 @@ func (d *door) MarkPublished(ctx context.Context, ids []int64) error {
 	}
 	if err := d.shut(); err != nil {
 		return err
+	}
+	for _, id := range ids { // those to wire.Commands are said by a wake
+		if d.w.outbox[id] != string(wire.Commands) && !d.w.sent[id] {
+			d.w.fail("AC-4: message %d to %s is marked as published and was not", id, d.w.outbox[id])
+		}
 	}
 	return d.Store.MarkPublished(ctx, ids)
 }

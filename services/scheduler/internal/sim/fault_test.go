@@ -185,19 +185,3 @@ func TestFault_EX_3_a_drained_runner_ends_by_itself(t *testing.T) {
 		require.True(t, ok, "seed %d: not over after %s: %s", seed, took, w.Unsettled())
 	}
 }
-
-// The simulated runner is broken on purpose: it obeys messages of older epochs.
-func TestSim_notices_a_runner_that_ignores_epochs(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(20) {
-		w := New(t.Context(), Options{Seed: seed, Replicas: 2, Faults: Stormy()}, newStore)
-		w.broken.IgnoreEpochs = true
-		w.Run(2 * time.Minute)
-		w.Heal()
-		w.RunUntil(settleTime, func() bool { return w.Unsettled() == "" })
-		if len(w.violations) > 0 || w.Unsettled() != "" {
-			return
-		}
-	}
-	t.Error("nobody notices")
-}

@@ -15,15 +15,14 @@ type Broken struct {
 	SplitOnce    bool // does not split again for a target that came back before it heard of the other one
 
 	// A store that:
-	AnyTerm   bool // takes the writes of former leaders
-	AnyEpoch  bool // does not compare epochs of assignments: the plan of an older snapshot is stored
+	NoCompare bool // takes the plans of former leaders, made of older snapshots
 	AnyStatus bool // takes statuses of former holders
 
 	// A scheduler that:
-	NoPoll     bool // looks only when it is told to
-	DropRelay  bool // marks messages of others as published without publishing them
-	NoRelay    bool
-	PublishAll bool // publishes before it commits
+	NoPoll    bool // looks only when it is told to
+	DropRelay bool // marks what others left behind as published without publishing it
+	NoRelay   bool // leaves it where it is
+	DropInbox bool // acknowledges reports that it could not store
 }
 
 // Faults are what goes wrong, as probabilities: per message, per round of the leader, or per second.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -77,8 +78,20 @@ func (p *port) Publish(_ context.Context, to wire.Address, id string, msg []byte
 	if p.w.unpublishable != "" && id == p.w.unpublishable {
 		return cluster.Errorf(cluster.Invalid, "this message can't be published")
 	}
-	return p.note(message{to: to, id: id, body: msg})
+	err := p.note(message{to: to, id: id, body: msg})
+	if n, parseErr := strconv.ParseInt(id, 10, 64); err == nil && parseErr == nil {
+		p.w.net.mu.Lock()
+		p.w.sent[n] = true
+		p.w.net.mu.Unlock()
+	}
+	return err
 }
+
+// sink takes messages and sends none.
+type sink struct{ *port }
+
+// Publish implements the bus.
+func (sink) Publish(context.Context, wire.Address, string, []byte) error { return nil }
 
 // Broadcast implements the bus.
 func (p *port) Broadcast(topic wire.Address, msg []byte) error {

@@ -335,7 +335,7 @@ func (r *runner) copies(id cluster.JobID) (all []*jobCopy) {
 }
 
 func (r *runner) kill() {
-	r.alive, r.paused, r.registered, r.backlog, r.lingering = false, false, false, nil, nil
+	r.alive, r.paused, r.backlog, r.lingering = false, false, nil, nil
 	r.slots = map[cluster.JobID]*slot{}
 }
 

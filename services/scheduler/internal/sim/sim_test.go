@@ -14,6 +14,7 @@ import (
 var (
 	seeds   = flag.Int("sim.seeds", 40, "how many worlds are simulated")
 	first   = flag.Uint64("sim.first", 1, "the first seed")
+	tracing = flag.Bool("sim.trace", false, "tell what happens; for one seed")
 	minutes = flag.Int("sim.minutes", 3, "how long each world's storm lasts, by its own clock")
 )
 
@@ -26,6 +27,9 @@ const settleTime = 2 * time.Minute
 func outcome(t *testing.T, o Options, storm time.Duration) (violations []string, unsettled string, took time.Duration) {
 	t.Helper()
 	w := New(t.Context(), o, newStore)
+	if *tracing {
+		w.Trace = func(s string) { t.Log(s) }
+	}
 	w.Run(storm)
 	w.Heal()
 	took, _ = w.RunUntil(settleTime, func() bool { return w.Unsettled() == "" })
@@ -41,8 +45,8 @@ func TestFault_DA_2_in_any_storm_no_invariant_breaks_and_calm_brings_what_is_wan
 	for i := range *seeds {
 		seed := *first + uint64(i)
 		v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 3, Faults: Stormy()}, time.Duration(*minutes)*time.Minute)
-		require.Empty(t, v, "seed %d (go test ./services/scheduler/internal/sim -sim.first=%d -sim.seeds=1)", seed, seed)
-		require.Empty(t, unsettled, "seed %d", seed)
+		require.Empty(t, v, replay(seed))
+		require.Empty(t, unsettled, replay(seed))
 	}
 }
 

@@ -50,6 +50,8 @@ type World struct {
 	broken        Broken
 
 	// What the checks keep.
+	outbox        map[int64]string // the addresses of messages, by id
+	sent          map[int64]bool   // those that were handed to the bus; guarded by net.mu
 	violations    []string
 	maxTerm       cluster.Term
 	epochs        map[cluster.JobID]cluster.Epoch
@@ -87,7 +89,7 @@ func New(ctx context.Context, o Options, newStore func(now func() time.Time) sto
 	w := &World{clock: newClock(), ctx: ctx, rng: rand.New(rand.NewPCG(o.Seed, 7)), faults: o.Faults, broken: o.Broken, log: o.Logger, compute: o.Compute, //nolint:gosec // replayable
 		planCfg: plan.DefaultConfig(),
 		epochs:  map[cluster.JobID]cluster.Epoch{}, generations: map[cluster.UID]cluster.Revision{}, statusEpochs: map[cluster.JobID]cluster.Epoch{},
-		starts: map[startKey]int{}}
+		starts: map[startKey]int{}, outbox: map[int64]string{}, sent: map[int64]bool{}}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
@@ -95,7 +97,7 @@ func New(ctx context.Context, o Options, newStore func(now func() time.Time) sto
 	w.net = network{w: w, up: true, upAt: w.now.Add(-time.Hour)}
 	w.api = api{w: w, port: &port{w: w}, want: map[string]*wanted{}, mixed: map[cluster.UID]bool{}}
 	for i := range cmp.Or(o.Replicas, 2) {
-		r := &replica{w: w, id: fmt.Sprintf("scheduler-%d", i)}
+		r := &replica{w: w, id: fmt.Sprintf("scheduler-%d", i), silent: map[*runner]time.Time{}}
 		w.replicas = append(w.replicas, r)
 		r.boot()
 		w.after(w.upTo(time.Second), r.elect)
@@ -240,6 +242,7 @@ type replica struct {
 	looking      bool // between reading and writing
 	lookAgain    bool
 	lookSeq      int
+	silent       map[*runner]time.Time // since when it does not answer
 	lease        cluster.LeaderLease
 	trusted      time.Time // the lease is ours until then, by our own clock
 	boots        int
@@ -264,7 +267,11 @@ func (r *replica) boot() {
 	d := &maybe{r: r, Direct: &deliver.Direct{Bus: r.port, Store: r.store, Wake: r.waker.Wake, Logger: w.log}}
 	r.inbox = inbox.New(inbox.Config{Store: r.store, Bus: r.port, Deliver: d, Wake: r.waker.Wake, Logger: w.log, Inline: true})
 	r.loop = loop.New(loop.Config{Store: r.store, Bus: r.port, Deliver: d, Waker: r.waker, Plan: w.planCfg, Logger: w.log, Compute: w.compute, Now: w.Now})
-	r.relay = relay.New(relay.Config{Store: r.store, Bus: r.port, Wake: r.waker.Wake, Logger: w.log})
+	var relayed relay.Bus = r.port
+	if w.broken.DropRelay {
+		relayed = sink{r.port}
+	}
+	r.relay = relay.New(relay.Config{Store: r.store, Bus: relayed, Wake: r.waker.Wake, Logger: w.log})
 }
 
 // maybe delivers unless its process is about to die.
@@ -401,7 +408,9 @@ func (r *replica) look() {
 				if again {
 					next = 0
 				}
-				r.schedule(next)
+				if !w.broken.NoPoll || again {
+					r.schedule(next)
+				}
 			case cluster.Is(err, cluster.StaleEpoch):
 				if r.lease.Term == term {
 					r.leading = false
@@ -415,19 +424,33 @@ func (r *replica) look() {
 	})
 }
 
-// probe models the prober's goroutine: somebody who stops answering wakes the leader.
+// probe models the prober's goroutine: somebody who has stopped answering a short while ago wakes the leader.
 func (r *replica) probe() {
 	r.w.after(500*time.Millisecond, r.probe)
+	wake := false
 	for _, x := range r.w.runners {
-		if r.leading && (!x.alive || x.paused || x.cut) && x.registered {
-			r.schedule(0)
-			return
+		if x.alive && !x.paused && !x.cut {
+			delete(r.silent, x)
+			continue
 		}
+		if _, known := r.silent[x]; !known {
+			r.silent[x] = r.w.now
+		}
+		wake = wake || r.w.now.Sub(r.silent[x]) < silentNews
+	}
+	if wake && r.leading && r.running() && r.port.Connected() >= 3*time.Second {
+		r.schedule(0)
 	}
 }
 
+// silentNews is how long silence is news.
+const silentNews = 10 * time.Second
+
 func (r *replica) relayRound() {
 	r.w.after(time.Second, r.relayRound)
+	if r.w.broken.NoRelay {
+		return
+	}
 	r.do(func() {
 		if _, _, err := r.relay.Once(r.w.ctx); err != nil && !cluster.Is(err, cluster.Unavailable) {
 			r.w.fail("relay: %v", err)
