@@ -24,7 +24,11 @@ func (w *World) committed(term cluster.Term, steps []cluster.Decision) {
 	if term < w.maxTerm {
 		w.fail("I1: term %d wrote after term %d had begun", term, w.maxTerm)
 	}
+	moves := 0
 	for _, s := range steps {
+		if s.Why == cluster.WhyDrain || s.Why == cluster.WhyMisplaced || s.Why == cluster.WhyRebalance {
+			moves++
+		}
 		if s.Kind != cluster.Assign {
 			continue
 		}
@@ -32,6 +36,9 @@ func (w *World) committed(term cluster.Term, steps []cluster.Decision) {
 			w.fail("I2: %v given out under epoch %d after %d", s.Job, s.Epoch, w.epochs[s.Job])
 		}
 		w.epochs[s.Job] = s.Epoch
+	}
+	if moves > w.planCfg.MaxMovesPerRound {
+		w.fail("P7: %d jobs moved in one round, at most %d may", moves, w.planCfg.MaxMovesPerRound)
 	}
 }
 

@@ -20,6 +20,7 @@ type door struct {
 }
 
 func (d *door) shut() error {
+	d.w.calls++
 	if d.w.storeDown || d.cut {
 		return cluster.Errorf(cluster.Unavailable, "store is away")
 	}
@@ -182,7 +183,7 @@ func (d *door) ClaimOutbox(ctx context.Context, limit int, minAge, claimFor time
 	}
 	out, err := d.Store.ClaimOutbox(ctx, limit, minAge, claimFor)
 	d.saw(out)
-	return out, err
+	return slices.DeleteFunc(out, func(m cluster.OutboxMessage) bool { return d.w.uncommitted[m.ID] }), err
 }
 
 // MarkPublished implements the relay's store.

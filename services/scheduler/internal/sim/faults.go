@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 )
 
@@ -35,6 +36,7 @@ type Faults struct {
 
 	KillRunner, PauseRunner, CutRunner, DrainRunner float64 // per second
 	KillScheduler, PauseScheduler, CutScheduler     float64
+	ScaleOut                                        float64 // one runner more, up to eight; drains scale in
 	BusDown, Purge, StoreDown                       float64
 	Operations                                      float64 // what users do
 
@@ -46,7 +48,7 @@ type Faults struct {
 // Stormy is everything at once.
 func Stormy() Faults {
 	return Faults{Loss: 0.05, Duplicate: 0.1, Copies: 3, Late: 0.05, MaxLate: 8 * time.Second, LeaderPause: 0.01,
-		KillRunner: 0.02, PauseRunner: 0.03, CutRunner: 0.02, DrainRunner: 0.01,
+		KillRunner: 0.02, PauseRunner: 0.03, CutRunner: 0.02, DrainRunner: 0.01, ScaleOut: 0.02,
 		KillScheduler: 0.02, PauseScheduler: 0.02, CutScheduler: 0.02,
 		BusDown: 0.01, Purge: 0.02, StoreDown: 0.01, Operations: 0.7, HTTP: true, CutHTTP: true, SlowStop: 0.05}
 }
@@ -63,6 +65,9 @@ func (w *World) drawFaults() {
 	}
 	for _, r := range w.replicas {
 		w.hurtReplica(r)
+	}
+	if w.chance(f.ScaleOut) && len(w.runners) < 8 {
+		w.addRunner(fmt.Sprintf("runner-%d:8083", len(w.runners)))
 	}
 	if w.chance(f.BusDown) && w.net.up {
 		w.busDown(w.upTo(20 * time.Second))

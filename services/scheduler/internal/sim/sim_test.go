@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/memstore"
 	"github.com/millrace/millrace/tests/conformance/storetest"
 )
@@ -86,150 +87,17 @@ func (w *World) settles(t *testing.T, within time.Duration) time.Duration {
 // poll is the longest pause between two looks of a leader at an unchanged world: 5 s, give or take a fifth.
 const poll = 6 * time.Second
 
-func TestFault_SB_1_a_leader_that_was_frozen_between_reading_and_writing_writes_nothing(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(10) {
-		w := calm(t, seed, 3, 3, 2)
-		w.faults.LeaderPause = 0.3 // frozen between reading and writing
-		w.faults.Operations = 1
-		w.Run(time.Minute)
-		require.Empty(t, w.violations, "seed %d", seed)
-		w.Heal()
-		w.settles(t, settleTime)
-	}
-}
+// long is n in a short run, and more with a longer -sim.minutes.
+func long(n int) int { return n * max(1, *minutes/3) }
 
-func TestFault_SB_3_a_leader_cut_from_the_database_starts_and_stops_nothing(t *testing.T) {
-	t.Parallel()
-	w := calm(t, 1, 3, 3, 2)
-	for _, r := range w.replicas {
-		r.store.cut = true
+// owners is who owns what, to be compared later.
+func (w *World) owners(t *testing.T) map[cluster.JobID]cluster.SessionID {
+	t.Helper()
+	snap, err := w.store.Snapshot(t.Context())
+	require.NoError(t, err)
+	m := map[cluster.JobID]cluster.SessionID{}
+	for _, j := range snap.Jobs {
+		m[j.Job] = j.Session
 	}
-	starts, stops := len(w.starts), w.stops
-	w.Run(time.Minute)
-	require.Equal(t, starts, len(w.starts))
-	require.Equal(t, stops, w.stops)
-}
-
-func TestFault_SB_5_many_leaders_stop_no_task(t *testing.T) {
-	t.Parallel()
-	w := calm(t, 1, 3, 3, 2)
-	stops, leaders := w.stops, w.leaders
-	for range 50 {
-		if l := w.leader(); l != nil {
-			l.kill()
-			w.Run(3 * time.Second)
-			l.reboot()
-		}
-		w.Run(2 * time.Second)
-	}
-	require.Empty(t, w.violations)
-	require.Greater(t, w.leaders, leaders+20)
-	require.Equal(t, stops, w.stops, "no running task notices")
-}
-
-func TestFault_LC_1_a_purge_right_after_a_change_costs_at_most_a_poll(t *testing.T) {
-	t.Parallel()
-	w := calm(t, 1, 3, 2, 2)
-	for i := range 10 {
-		w.api.put("ca", 1+i%4, true)
-		w.net.purges++
-		w.settles(t, 2*poll)
-	}
-}
-
-func TestFault_LC_4_half_of_all_messages_lost(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(5) {
-		w := calm(t, seed, 4, 4, 2)
-		w.faults.Loss, w.faults.Operations = 0.5, 0.5
-		w.Run(2 * time.Minute)
-		w.faults.Operations = 0
-		w.settles(t, time.Minute)
-	}
-}
-
-func TestFault_DC_1_each_message_up_to_ten_times_in_any_order_starts_nothing_twice(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(5) {
-		w := calm(t, seed, 4, 4, 2)
-		w.faults.Duplicate, w.faults.Copies, w.faults.Late, w.faults.MaxLate, w.faults.Operations = 1, 9, 0.5, 20*time.Second, 0.5
-		w.Run(2 * time.Minute)
-		require.Empty(t, w.violations, "seed %d", seed)
-		w.Heal()
-		w.settles(t, settleTime)
-	}
-}
-
-func TestFault_NO_1_without_a_bus_nothing_stops_and_changes_still_happen(t *testing.T) {
-	t.Parallel()
-	w := calm(t, 1, 4, 3, 2)
-	stops, lost := w.stops, w.sessionsEnded
-	w.net.up = false
-	w.Run(30 * time.Minute)
-	require.Equal(t, stops, w.stops)
-	require.Equal(t, lost, w.sessionsEnded, "heartbeats go by HTTP")
-	w.api.create("late", 2, true)
-	w.settles(t, 2*poll)
-	w.busUp()
-	w.settles(t, time.Minute)
-	require.Equal(t, stops, w.stops)
-}
-
-func TestFault_SA_3_without_any_scheduler_nothing_stops(t *testing.T) {
-	t.Parallel()
-	w := calm(t, 1, 4, 3, 2)
-	stops := w.stops
-	for _, r := range w.replicas {
-		r.kill()
-	}
-	w.Run(10 * time.Minute)
-	require.Equal(t, stops, w.stops)
-	w.api.create("late", 2, true)
-	for _, r := range w.replicas {
-		r.reboot()
-	}
-	w.settles(t, time.Minute)
-	require.Equal(t, stops, w.stops, "nor when they come back")
-}
-
-func TestFault_OK_1_a_killed_runner_is_replaced_within_seconds(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(5) {
-		w := calm(t, seed, 4, 5, 4)
-		w.runners[0].kill()
-		took := w.settles(t, time.Minute)
-		require.Less(t, took, 5*time.Second, "seed %d", seed)
-	}
-}
-
-func TestFault_EX_1_a_name_used_again_at_once_never_meets_its_past(t *testing.T) {
-	t.Parallel()
-	w := calm(t, 1, 4, 1, 2)
-	for range 100 {
-		w.api.remove("ca")
-		w.api.create("ca", 2, true)
-		w.Run(w.upTo(500 * time.Millisecond))
-		require.Empty(t, w.violations)
-	}
-	w.settles(t, time.Minute)
-}
-
-func TestFault_EX_9_a_delete_during_anything_ends(t *testing.T) {
-	t.Parallel()
-	for seed := range uint64(5) {
-		w := New(t.Context(), Options{Seed: seed, Replicas: 2, Faults: Stormy()}, newStore)
-		w.Run(time.Minute)
-		for name := range w.api.want {
-			w.api.remove(name)
-		}
-		w.Heal()
-		for name := range w.api.want {
-			w.api.remove(name)
-		}
-		w.settles(t, time.Minute)
-		snap, err := w.store.Snapshot(t.Context())
-		require.NoError(t, err)
-		require.Empty(t, snap.Jobs, "nothing is left behind")
-	}
+	return m
 }

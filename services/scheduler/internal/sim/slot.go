@@ -64,6 +64,9 @@ func (s *slot) act() {
 	case w == nil:
 		s.leave()
 	case s.cur != nil && differs(s.cur.spec, *w):
+		if w.Epoch > s.cur.spec.Epoch {
+			s.r.w.regrants++
+		}
 		s.stop()
 	case s.cur != nil && (s.cur.spec.Revision != w.Revision || s.cur.spec.Target != w.Target):
 		s.retarget()

@@ -44,9 +44,10 @@ type World struct {
 	Trace func(string) // nil: nobody reads it
 
 	storeDown     bool
-	unpublishable string // id of an outbox message that the bus refuses; "next": of the next one
-	forgetful     bool   // what was published is not noted
-	deaf          bool   // runners hear no message, only answers
+	uncommitted   map[int64]bool // outbox messages that nobody can see yet: their ids were taken, their transaction goes on
+	unpublishable string         // id of an outbox message that the bus refuses; "next": of the next one
+	forgetful     bool           // what was published is not noted
+	deaf          bool           // runners hear no message, only answers
 	broken        Broken
 
 	// What the checks keep.
@@ -62,6 +63,9 @@ type World struct {
 	fencedOff     int
 	sessionsEnded int
 	leaders       int
+	refused       int // plans of former leaders
+	regrants      int // newer grants to a runner that still ran the job under an older one
+	calls         int // of the store
 	commits       int
 }
 
@@ -246,7 +250,9 @@ type replica struct {
 	lease        cluster.LeaderLease
 	trusted      time.Time // the lease is ours until then, by our own clock
 	boots        int
-	dropPublish  bool // dies between commit and publish: delivers nothing
+	dropPublish  bool          // dies between commit and publish: delivers nothing
+	freeze       time.Duration // stops for so long between reading and writing, once
+	dieAt        moment
 }
 
 const (
@@ -261,6 +267,7 @@ func (r *replica) boot() {
 	w := r.w
 	r.boots++
 	r.dead, r.paused, r.leading, r.looking, r.backlog = false, false, false, false, nil
+	r.dropPublish, r.dieAt, r.freeze = false, "", 0
 	r.port = &port{w: w}
 	r.store = &door{Store: w.store, w: w, r: r}
 	r.waker = loop.NewWaker(r.port.Broadcast, func() bool { return r.leading })
@@ -273,6 +280,15 @@ func (r *replica) boot() {
 	}
 	r.relay = relay.New(relay.Config{Store: r.store, Bus: relayed, Wake: r.waker.Wake, Logger: w.log})
 }
+
+// moment is where in a round a replica dies.
+type moment string
+
+const (
+	beforeCommit  moment = "before the commit"
+	beforePublish moment = "between commit and publish"
+	afterPublish  moment = "after the publish"
+)
 
 // maybe delivers unless its process is about to die.
 type maybe struct {
@@ -351,6 +367,13 @@ func (r *replica) tryLead() {
 	}
 }
 
+// resign hands the leadership over at once, as a replica does that is told to stop.
+func (r *replica) resign() {
+	if err := r.store.ResignLease(r.w.ctx, r.lease); err == nil {
+		r.leading = false
+	}
+}
+
 func (r *replica) lead(l cluster.LeaderLease, now time.Time) {
 	r.w.leaders++
 	if l.Term <= r.w.maxTerm {
@@ -390,7 +413,12 @@ func (r *replica) look() {
 	}
 	w.checkRound(round)
 	r.looking = true
-	if w.chance(w.faults.LeaderPause) {
+	switch {
+	case r.freeze > 0 && len(round.Decisions.Steps) > 0:
+		r.paused = true
+		w.after(r.freeze, r.resume)
+		r.freeze = 0
+	case w.chance(w.faults.LeaderPause):
 		r.paused = true
 		w.after(w.upTo(3*leaseTTL), r.resume)
 	}
@@ -399,7 +427,21 @@ func (r *replica) look() {
 			r.looking = false
 			again := r.lookAgain
 			r.lookAgain = false
-			switch err := r.loop.Finish(w.ctx, term, round); {
+			die := r.dieAt
+			if len(round.Decisions.Steps) == 0 {
+				die = ""
+			}
+			r.dropPublish = r.dropPublish || die == beforePublish
+			if die == beforeCommit {
+				r.kill()
+				return
+			}
+			err := r.loop.Finish(w.ctx, term, round)
+			if die != "" {
+				r.kill()
+				return
+			}
+			switch {
 			case err == nil:
 				next := r.loop.Next(round)
 				if next == 0 || next > 5*time.Second {
@@ -412,6 +454,7 @@ func (r *replica) look() {
 					r.schedule(next)
 				}
 			case cluster.Is(err, cluster.StaleEpoch):
+				w.refused++
 				if r.lease.Term == term {
 					r.leading = false
 				}
