@@ -55,24 +55,23 @@ func TestFault_LC_2_a_stop_and_a_resume_that_a_runner_hears_as_one_bring_the_tas
 	require.NotEmpty(t, play(Broken{SplitOnce: true}), "a runner that splits once is noticed")
 }
 
+// A message that this bus loses never comes again, whatever kind it is: that is harsher than a queue that redelivers. A
+// create needs the leader twice, for the instance and for its tasks; where both wakes are lost that alone costs two polls.
 func TestFault_LC_4_with_half_of_all_messages_lost_every_operation_ends_in_time(t *testing.T) {
 	t.Parallel()
 	w := calm(t, 1, 4, 4, 2)
 	w.faults.Loss = 0.5
-	if *tracing {
-		w.Trace = func(s string) { t.Log(s) }
-	}
+	w.traced(t)
 	var all []time.Duration
 	for range long(100) {
 		w.api.something()
-		took := w.settles(t, time.Minute)
-		if took > 12*time.Second { t.Log(took, w.now.Sub(newClock().now)) }
-		all = append(all, took)
+		all = append(all, w.settles(t, time.Minute))
 	}
 	slices.Sort(all)
-	p99 := all[len(all)*99/100]
-	t.Logf("%d operations: half within %s, 99 %% within %s, all within %s", len(all), all[len(all)/2], p99, all[len(all)-1])
-	require.LessOrEqual(t, p99, 2*poll)
+	p90, p99 := all[len(all)*90/100], all[len(all)*99/100]
+	t.Logf("%d operations: half within %s, 90 %% within %s, 99 %% within %s, all within %s", len(all), all[len(all)/2], p90, p99, all[len(all)-1])
+	require.LessOrEqual(t, p90, 2*poll)
+	require.LessOrEqual(t, p99, 4*poll)
 }
 
 func TestFault_LC_4_operations_that_meet_each_other_end_too(t *testing.T) {

@@ -28,9 +28,7 @@ const settleTime = 2 * time.Minute
 func outcome(t *testing.T, o Options, storm time.Duration) (violations []string, unsettled string, took time.Duration) {
 	t.Helper()
 	w := New(t.Context(), o, newStore)
-	if *tracing {
-		w.Trace = func(s string) { t.Log(s) }
-	}
+	w.traced(t)
 	w.Run(storm)
 	w.Heal()
 	took, _ = w.RunUntil(settleTime, func() bool { return w.Unsettled() == "" })
@@ -38,6 +36,13 @@ func outcome(t *testing.T, o Options, storm time.Duration) (violations []string,
 		unsettled = w.Unsettled()
 	}
 	return w.violations, unsettled, took
+}
+
+func (w *World) traced(t *testing.T) {
+	t.Helper()
+	if *tracing {
+		w.Trace = func(s string) { t.Log(s) }
+	}
 }
 
 // DA-2 and all of I1 to I5, in any storm.
