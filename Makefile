@@ -31,8 +31,8 @@ test: ## every test, with the race detector; beside a real Kafka broker where Ja
 	@go run ./tests/servers/cmd/servers test $(PACKAGES)
 
 .PHONY: sim
-sim: ## the simulation of the control plane for long: 1,000 worlds from seed FIRST (1) on
-	go test ./services/scheduler/internal/sim -timeout 60m -sim.seeds 1000 -sim.first $(or $(FIRST),1) -sim.minutes 5
+sim: ## the simulation of the control plane for long: SEEDS (1,000) worlds from seed FIRST (1) on, each with MINUTES (30) of storm
+	go test ./services/scheduler/internal/sim -timeout 120m -sim.seeds $(or $(SEEDS),1000) -sim.first $(or $(FIRST),1) -sim.minutes $(or $(MINUTES),30)
 
 .PHONY: docs
 docs: ## write docs/reference from the code; make test fails when it is stale

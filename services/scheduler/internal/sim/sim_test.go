@@ -13,7 +13,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("sim.seeds", 40, "how many worlds are simulated")
+	seeds   = flag.Int("sim.seeds", 15, "how many worlds are simulated")
 	first   = flag.Uint64("sim.first", 1, "the first seed")
 	tracing = flag.Bool("sim.trace", false, "tell what happens; for one seed")
 	minutes = flag.Int("sim.minutes", 3, "how long each world's storm lasts, by its own clock")
