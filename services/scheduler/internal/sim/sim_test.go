@@ -2,6 +2,9 @@ package sim
 
 import (
 	"flag"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -105,4 +108,22 @@ func (w *World) owners(t *testing.T) map[cluster.JobID]cluster.SessionID {
 		m[j.Job] = j.Session
 	}
 	return m
+}
+
+func TestSim_seeds_that_once_failed(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("testdata/seeds")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		var seed uint64
+		var storm int
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		_, err := fmt.Sscan(line, &seed, &storm)
+		require.NoError(t, err, line)
+		v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 3, Faults: Stormy()}, time.Duration(storm)*time.Minute)
+		require.Empty(t, v, line)
+		require.Empty(t, unsettled, line)
+	}
 }

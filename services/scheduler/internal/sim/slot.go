@@ -75,22 +75,17 @@ func (s *slot) act() {
 		s.waiting = true
 		s.r.later(min(fencedPause<<min(s.tries-1, 10), 30*time.Second), func() {
 			s.waiting = false
-			if s.cur == nil {
-				s.act1()
+			switch {
+			case s.r.slots[s.id] != s: // it has ended; another may have its place
+			case s.cur != nil, s.want == nil, s.fenced:
+				s.act()
+			default:
+				s.start()
 			}
 		})
 	default:
 		s.start()
 	}
-}
-
-// act1 starts what is still wanted after a fenced copy's pause.
-func (s *slot) act1() {
-	if s.want == nil || s.fenced {
-		s.act()
-		return
-	}
-	s.start()
 }
 
 // fencedPause is the first pause of a fenced job before it starts again.
