@@ -88,10 +88,16 @@ func (f *fake) Deliver(_ context.Context, msgs []cluster.OutboxMessage) {
 	f.delivered = append(f.delivered, msgs...)
 }
 
+func (f *fake) wake() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wakes++
+}
+
 func setup(t *testing.T) (*fake, *Inbox) {
 	t.Helper()
 	f := &fake{}
-	return f, New(Config{Store: f, Bus: f, Deliver: f, Wake: func() { f.wakes++ }, Inline: true,
+	return f, New(Config{Store: f, Bus: f, Deliver: f, Wake: f.wake, Inline: true,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))})
 }
 
