@@ -29,13 +29,23 @@ func newWorld(t *testing.T) *world {
 	return &world{t: t, store: memstore.New(time.Now), hub: membus.New(membus.Faults{}, nil)}
 }
 
+func (w *world) config(id string) Config {
+	return Config{ID: id, Plan: plan.DefaultConfig(), Signals: signals.DefaultConfig(), Logger: slog.New(slog.DiscardHandler),
+		Registerer: prometheus.NewRegistry(), Poll: time.Second}
+}
+
 func (w *world) replica(id string) (s *service, stop func()) {
+	w.t.Helper()
+	s, _, stop = w.start(w.config(id))
+	return s, stop
+}
+
+func (w *world) start(cfg Config) (s *service, info Info, stop func()) {
 	w.t.Helper()
 	bus := w.hub.Connect()
 	stack := lifecycle.New(nil)
-	s = newService(Config{ID: id, Plan: plan.DefaultConfig(), Signals: signals.DefaultConfig(), Logger: slog.New(slog.DiscardHandler),
-		Registerer: prometheus.NewRegistry(), Poll: time.Second}, w.store, bus)
-	require.NoError(w.t, s.start(w.t.Context(), stack, &Info{}))
+	s = newService(cfg, w.store, bus)
+	require.NoError(w.t, s.start(w.t.Context(), stack, &info))
 	stopped := false
 	stop = func() {
 		if !stopped {
@@ -45,7 +55,7 @@ func (w *world) replica(id string) (s *service, stop func()) {
 		}
 	}
 	w.t.Cleanup(stop)
-	return s, stop
+	return s, info, stop
 }
 
 // ask sends a question as a runner does.
