@@ -130,10 +130,8 @@ func TestService_shows_health_metrics_and_signals(t *testing.T) {
 	w.eventually("it leads", s.leading.Load)
 	_, _, err := w.store.CreateConnector(t.Context(), cluster.NewConnector{UID: "u", Name: "c", Class: class, Type: cluster.TypeSource})
 	require.NoError(t, err)
-	var body string
 	w.eventually("a job without a runner wants one", func() bool {
-		code := 0
-		code, body = get(t, "http://"+info.Admin+"/signals")
+		code, body := get(t, "http://"+info.Admin+"/signals")
 		return code == http.StatusOK && strings.Contains(body, `"wanted_runners":1`)
 	})
 	_, metrics := get(t, "http://"+info.Admin+"/metrics")
