@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -51,6 +52,19 @@ func Stormy() Faults {
 		KillRunner: 0.02, PauseRunner: 0.03, CutRunner: 0.02, DrainRunner: 0.01, ScaleOut: 0.02,
 		KillScheduler: 0.02, PauseScheduler: 0.02, CutScheduler: 0.02,
 		BusDown: 0.01, Purge: 0.02, StoreDown: 0.01, Operations: 0.7, HTTP: true, CutHTTP: true, SlowStop: 0.05}
+}
+
+// Weather is a storm of its own for each seed: some faults often, some as in Stormy, some never. A mix in which one fault
+// is missing finds what that fault hides.
+func Weather(seed uint64) Faults {
+	f, rng := Stormy(), rand.New(rand.NewPCG(seed, 11)) //nolint:gosec // replayable
+	for _, rate := range []*float64{&f.Loss, &f.Duplicate, &f.Late, &f.LeaderPause, &f.KillRunner, &f.PauseRunner, &f.CutRunner, &f.DrainRunner,
+		&f.KillScheduler, &f.PauseScheduler, &f.CutScheduler, &f.ScaleOut, &f.BusDown, &f.Purge, &f.StoreDown, &f.SlowStop, &f.Operations} {
+		*rate *= []float64{0, 1, 3}[rng.IntN(3)]
+	}
+	f.Operations = max(f.Operations, 0.2)
+	f.HTTP, f.CutHTTP = rng.IntN(5) > 0, rng.IntN(2) > 0
+	return f
 }
 
 // drawFaults starts faults, and users' operations, once a second.

@@ -48,12 +48,12 @@ func (w *World) traced(t *testing.T) {
 	}
 }
 
-// DA-2 and all of I1 to I5, in any storm.
+// DA-2 and all of I1 to I5, in any storm: with three schedulers that race, runners come, are killed, drained and replaced.
 func TestFault_DA_2_in_any_storm_no_invariant_breaks_and_calm_brings_what_is_wanted(t *testing.T) {
 	t.Parallel()
 	for i := range *seeds {
 		seed := *first + uint64(i)
-		v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 3, Faults: Stormy()}, time.Duration(*minutes)*time.Minute)
+		v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 3, Faults: Weather(seed)}, time.Duration(*minutes)*time.Minute)
 		require.Empty(t, v, replay(seed))
 		require.Empty(t, unsettled, replay(seed))
 	}
