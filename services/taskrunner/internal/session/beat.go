@@ -104,10 +104,16 @@ func (s *Session) fetch(ctx context.Context, id cluster.SessionID, missing []clu
 
 // send tells what the outbox holds until ctx ends.
 func (s *Session) send(ctx context.Context) {
+	resync := time.NewTimer(around(s.o.Resync))
+	defer resync.Stop()
 	for try := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
+		case <-resync.C:
+			resync.Reset(around(s.o.Resync))
+			s.o.Outbox.resync()
+			continue
 		case <-s.o.Outbox.wake:
 		}
 		b := s.o.Outbox.take()
@@ -203,6 +209,9 @@ func (s *Session) Goodbye(ctx context.Context) error {
 	_, err := s.beatOnce(ctx, id, cluster.SessionClosed)
 	return err
 }
+
+// around is d, give or take a fifth, so that a fleet does not speak in step.
+func around(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5+1) }
 
 // backoff grows from 100 ms to 2 s, give or take half, so that a fleet does not ask in step.
 func backoff(try int) time.Duration {

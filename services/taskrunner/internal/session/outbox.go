@@ -1,6 +1,7 @@
 package session
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -18,6 +19,7 @@ type Outbox struct {
 	statuses map[cluster.JobID]cluster.Status
 	releases []cluster.Status
 	tasks    map[cluster.JobID]cluster.TaskConfigReport
+	newest   map[cluster.JobID]cluster.TaskConfigReport // of what is held, also those that were told
 }
 
 // NewOutbox makes an empty one.
@@ -30,7 +32,8 @@ func NewOutbox() *Outbox {
 func (o *Outbox) reset() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.statuses, o.releases, o.tasks = map[cluster.JobID]cluster.Status{}, nil, map[cluster.JobID]cluster.TaskConfigReport{}
+	o.statuses, o.releases = map[cluster.JobID]cluster.Status{}, nil
+	o.tasks, o.newest = map[cluster.JobID]cluster.TaskConfigReport{}, map[cluster.JobID]cluster.TaskConfigReport{}
 }
 
 // Status implements jobs.Outgoing.
@@ -40,6 +43,7 @@ func (o *Outbox) Status(st cluster.Status) {
 	if st.Released {
 		delete(o.statuses, st.Job) // the release says it all
 		delete(o.tasks, st.Job)
+		delete(o.newest, st.Job)
 		o.releases = append(o.releases, st)
 	} else {
 		o.statuses[st.Job] = st
@@ -51,7 +55,16 @@ func (o *Outbox) Status(st cluster.Status) {
 func (o *Outbox) TaskConfigs(r cluster.TaskConfigReport) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.tasks[r.Job] = r
+	o.tasks[r.Job], o.newest[r.Job] = r, r
+	poke(o.wake)
+}
+
+// resync tells the newest task configs once more. No digest covers them, and a copy of an older report that took a longer
+// way may have come after the newer one and won (Invariant 1).
+func (o *Outbox) resync() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	maps.Copy(o.tasks, o.newest) // what waits is never newer than the newest
 	poke(o.wake)
 }
 

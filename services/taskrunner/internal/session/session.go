@@ -56,6 +56,7 @@ type Options struct {
 	Jobs      Jobs
 	Outbox    *Outbox
 	Heartbeat time.Duration // default 1 s
+	Resync    time.Duration // between repetitions of what no heartbeat covers; default 1 min, give or take a fifth
 	Logger    *slog.Logger
 	Metrics   *Metrics // nil = none
 }
@@ -78,6 +79,9 @@ type Session struct {
 func New(o Options) *Session {
 	if o.Heartbeat <= 0 {
 		o.Heartbeat = time.Second
+	}
+	if o.Resync <= 0 {
+		o.Resync = time.Minute
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)

@@ -199,12 +199,17 @@ type runner struct {
 
 func startRunner(t *testing.T, hub *membus.Hub, http *session.HTTPDoor) *runner {
 	t.Helper()
+	return startRunnerThat(t, hub, http, 0)
+}
+
+func startRunnerThat(t *testing.T, hub *membus.Hub, http *session.HTTPDoor, resync time.Duration) *runner {
+	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	out, leaving := session.NewOutbox(), make(chan struct{})
 	sup := jobs.New(jobs.Options{WorkerID: "r:1", Out: out, Logger: log, Factory: func(cluster.JobSpec) (job.Instance, error) { return instance{leaving}, nil }})
 	s := session.New(session.Options{Registration: cluster.Registration{Runner: "r:1", Capacity: 10},
 		Plugins: []cluster.PluginRecord{{PluginRef: cluster.PluginRef{Class: class, Version: "1", Kind: "source", Digest: "d"}, Definition: []byte(`{"keys":[]}`)}},
-		Bus:     hub.Connect(), HTTP: http, Jobs: sup, Outbox: out, Heartbeat: 20 * time.Millisecond, Logger: log,
+		Bus:     hub.Connect(), HTTP: http, Jobs: sup, Outbox: out, Heartbeat: 20 * time.Millisecond, Resync: resync, Logger: log,
 		KafkaClusterID: func() string { return "k1" }})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -252,6 +257,28 @@ func TestFault_LC_1_an_assignment_and_a_status_that_are_lost_come_with_the_heart
 	})
 	hub.Heal(wire.Reports)
 	s.eventually("RUNNING", func() bool { st := s.status("c"); return st != nil && st.State == cluster.StateRunning })
+}
+
+// A report that a slow scheduler still has in its hands while the runner tells a newer one by another way is stored last.
+func TestFault_DC_3_task_configs_that_an_older_report_overwrote_come_again(t *testing.T) {
+	t.Parallel()
+	hub := membus.New(membus.Faults{}, nil)
+	s := newScheduler(t, hub)
+	startRunnerThat(t, hub, nil, 50*time.Millisecond)
+	s.eventually("registered", func() bool { return s.session() != "" })
+	c := s.create("c")
+	s.commit(true, cluster.Decision{Kind: cluster.Assign, Job: cluster.InstanceJob(c.UID), Session: s.session(), Epoch: 1})
+	tasks := func() int {
+		v, err := s.store.Connector(t.Context(), "c")
+		require.NoError(t, err)
+		return len(v.Tasks)
+	}
+	s.eventually("one task", func() bool { return tasks() == 1 })
+	changed, _, err := s.store.StoreTaskConfigs(t.Context(), cluster.TaskConfigReport{Job: cluster.InstanceJob(c.UID), Session: s.session(), Epoch: 1,
+		ConfigVersion: 1, Tasks: make([]cluster.Config, 3)})
+	require.NoError(t, err)
+	require.True(t, changed, "the store can't tell which is newer")
+	s.eventually("one task again", func() bool { return tasks() == 1 })
 }
 
 func TestSession_goes_by_HTTP_when_the_bus_is_away_and_keeps_its_jobs_when_all_is_silent(t *testing.T) {
