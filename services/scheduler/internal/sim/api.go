@@ -20,6 +20,7 @@ type api struct {
 	port  *port
 	want  map[string]*wanted   // by name
 	mixed map[cluster.UID]bool // an edit has changed whether it is fenced
+	world map[cluster.UID]int  // tasks that the world outside asks for now, where that is not what the config says
 	uids  int
 	crash bool // dies after the commit, before it publishes
 }
@@ -92,7 +93,20 @@ func (a *api) put(name string, tasks int, fence bool) {
 		return
 	}
 	a.want[name].tasks, a.want[name].version = tasks, c.ConfigVersion
+	delete(a.world, a.want[name].uid)
 	a.publish(out)
+}
+
+// changeWorld lets a connector see something outside that makes it split into another number of tasks.
+func (a *api) changeWorld(name string, tasks int) {
+	uid := a.want[name].uid
+	a.world[uid], a.want[name].tasks = tasks, tasks
+	for _, r := range a.w.runners {
+		if s := r.slots[cluster.InstanceJob(uid)]; s != nil && s.cur != nil {
+			c := s.cur
+			r.do(func() { s.splitAgain(c) })
+		}
+	}
 }
 
 func (a *api) target(name string, t cluster.TargetState) {
@@ -150,7 +164,7 @@ func (a *api) something() {
 		return
 	}
 	name := names[rng.IntN(len(names))]
-	switch rng.IntN(11) {
+	switch rng.IntN(12) {
 	case 0:
 		a.remove(name)
 	case 1: // the same name at once again
@@ -171,6 +185,8 @@ func (a *api) something() {
 	case 8:
 		task := rng.IntN(5)
 		a.restart(cluster.RestartRequest{Name: name, Task: &task})
+	case 11:
+		a.changeWorld(name, tasks)
 	case 10: // back before anybody has heard of it
 		a.target(name, cluster.Stopped)
 		a.target(name, cluster.Started)

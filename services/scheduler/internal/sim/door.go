@@ -172,6 +172,7 @@ func (d *door) StoreTaskConfigs(ctx context.Context, r cluster.TaskConfigReport)
 		return false, nil, err
 	}
 	changed, out, err := d.Store.StoreTaskConfigs(ctx, r)
+	d.w.trace("%s reports %d tasks of %v under %d: changed %t, %v", r.Session, len(r.Tasks), r.Job, r.Epoch, changed, err)
 	d.saw(out)
 	return changed, out, err
 }

@@ -14,6 +14,7 @@ type Broken struct {
 	ReleaseEarly bool // says that it has let go before the copy has stopped
 	Undead       bool // goes on with a session that is over
 	DeafToLetGo  bool // does not hear from heartbeats what it should let go
+	NoResync     bool // tells its task configs once, though an older report may come later and win
 	SplitOnce    bool // does not split again for a target that came back before it heard of the other one
 
 	// A store that:
@@ -31,6 +32,7 @@ type Broken struct {
 type Faults struct {
 	Loss, Duplicate, Late float64 // per message
 	Copies                int     // most extra copies of a doubled message
+	LateCopies            bool    // only the extra copies are late
 	MaxLate               time.Duration
 
 	LeaderPause float64 // per round: stopped between reading and writing

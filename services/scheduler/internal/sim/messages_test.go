@@ -52,7 +52,7 @@ func TestFault_LC_2_a_stop_and_a_resume_that_a_runner_hears_as_one_bring_the_tas
 		return w.Unsettled()
 	}
 	require.Empty(t, play(Broken{}))
-	require.NotEmpty(t, play(Broken{SplitOnce: true}), "a runner that splits once is noticed")
+	require.NotEmpty(t, play(Broken{SplitOnce: true, NoResync: true}), "a runner that splits once is noticed")
 }
 
 // A message that this bus loses never comes again, whatever kind it is: that is harsher than a queue that redelivers. A
@@ -70,7 +70,8 @@ func TestFault_LC_4_with_half_of_all_messages_lost_every_operation_ends_in_time(
 	slices.Sort(all)
 	p90, p99 := all[len(all)*90/100], all[len(all)*99/100]
 	t.Logf("%d operations: half within %s, 90 %% within %s, 99 %% within %s, all within %s", len(all), all[len(all)/2], p90, p99, all[len(all)-1])
-	require.LessOrEqual(t, p90, 2*poll)
+	require.LessOrEqual(t, all[len(all)/2], poll)
+	require.LessOrEqual(t, p90, 3*poll)
 	require.LessOrEqual(t, p99, 4*poll)
 }
 
@@ -101,12 +102,14 @@ func TestFault_DC_3_a_message_that_comes_again_an_hour_later_does_nothing(t *tes
 	t.Parallel()
 	w := calm(t, 1, 3, 3, 2)
 	w.faults.Duplicate, w.faults.Copies, w.faults.Late, w.faults.MaxLate, w.faults.Operations = 1, 3, 0.5, time.Hour, 0.2
+	w.faults.LateCopies = true
 	w.Run(5 * time.Minute)
 	w.Heal() // what is on its way still comes
 	w.settles(t, settleTime)
 	w.Run(time.Minute) // a new balance is found
 	w.settles(t, settleTime)
 	owners, stops := w.owners(t), w.stops
+	w.traced(t)
 	w.Run(90 * time.Minute)
 	require.Empty(t, w.violations)
 	require.Equal(t, stops, w.stops)

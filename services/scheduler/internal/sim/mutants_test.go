@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/services/scheduler/plan"
 )
 
@@ -84,9 +85,38 @@ func trial(t *testing.T, o Options) string {
 			w.runners[1].draining = true
 			return settles(30*time.Second, func() bool { return !w.runners[1].alive })
 		}},
+		{"an older report that comes last", func() string {
+			for _, r := range w.runners {
+				if s := r.slots[cluster.InstanceJob(w.api.want["fenced"].uid)]; s != nil && s.cur != nil {
+					late := cluster.TaskConfigReport{Job: s.id, Session: r.session, Epoch: s.cur.spec.Epoch, ConfigVersion: s.cur.spec.ConfigVersion,
+						Fenceable: true, Tasks: []cluster.Config{{}}}
+					w.replicas[0].inbox.Store(t.Context(), []wire.Report{{Session: r.session, TaskConfigs: []cluster.TaskConfigReport{late}}})
+				}
+			}
+			return settles(90*time.Second, always)
+		}},
+		{"a leader that is frozen", func() string {
+			w.RunUntil(poll, func() bool { return w.leader() != nil })
+			if l := w.leader(); l != nil {
+				l.freeze = 3 * leaseTTL
+			}
+			w.api.create("later", 2, false)
+			w.Run(4 * leaseTTL)
+			return settles(2*poll, always)
+		}},
+		{"the loss of everybody", func() string {
+			for _, r := range w.runners {
+				r.kill()
+			}
+			w.Run(time.Minute)
+			for _, r := range w.runners {
+				r.restart()
+			}
+			return settles(30*time.Second, always)
+		}},
 		{"reports while the database is away", func() string {
 			w.api.put("fenced", 2, true)
-			w.Run(w.upTo(100 * time.Millisecond))
+			w.Run(w.upTo(50 * time.Millisecond))
 			w.storeDown = true
 			w.Run(5 * time.Second)
 			w.storeDown = false
@@ -144,13 +174,14 @@ func TestSim_notices_broken_parts(t *testing.T) {
 		"a runner that says it has let go before it has":        {ReleaseEarly: true},
 		"a runner that goes on after its session is over":       {Undead: true},
 		"a runner that is deaf to what heartbeats let go":       {DeafToLetGo: true},
+		"a runner that tells its task configs only once":        {NoResync: true},
 		"a connector that splits only when it starts":           {SplitOnce: true},
 		"a store without compare-and-set":                       {NoCompare: true},
 		"a store that takes statuses of former holders":         {AnyStatus: true},
 		"a loop that does not poll":                             {NoPoll: true},
 		"a relay that drops":                                    {DropRelay: true},
 		"a relay that does nothing":                             {NoRelay: true},
-		"an inbox that acknowledges what it has not stored":     {DropInbox: true},
+		"an inbox that acknowledges what it has not stored":     {DropInbox: true, NoResync: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

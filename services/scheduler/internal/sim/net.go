@@ -144,8 +144,12 @@ func (n *network) send(m message) {
 	case n.w.chance(f.Duplicate):
 		copies = 1 + n.w.rng.IntN(max(f.Copies, 1))
 	}
-	for range copies {
-		n.w.after(n.w.latency(), func() { n.arrive(m, 0) })
+	for i := range copies {
+		late := n.w.latency()
+		if i == 0 && f.LateCopies {
+			late = min(late, 2*time.Millisecond)
+		}
+		n.w.after(late, func() { n.arrive(m, 0) })
 	}
 }
 
@@ -220,6 +224,9 @@ func (r *runner) ask(msg []byte, answer func(wire.Envelope), failed func()) {
 // askTimeout is how long one way may be silent before a runner tries the next.
 const askTimeout = 2 * time.Second
 
+// mostLate is how late a question can be answered: nobody keeps it, as a queue does, but a scheduler may be slow.
+const mostLate = 8 * time.Second
+
 type question struct {
 	w       *World
 	r       *runner
@@ -253,7 +260,11 @@ func (q *question) send(byHTTP bool, otherwise func()) {
 	if !byHTTP && w.chance(w.faults.Loss) {
 		return
 	}
-	w.after(w.latency(), func() {
+	late := min(w.latency(), mostLate)
+	if w.faults.LateCopies {
+		late = min(late, 2*time.Millisecond)
+	}
+	w.after(late, func() {
 		if !byHTTP && (q.r.cut || !w.net.up) {
 			return
 		}

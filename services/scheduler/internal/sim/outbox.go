@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -14,19 +15,36 @@ type outbox struct {
 	statuses map[cluster.JobID]cluster.Status
 	releases []cluster.Status
 	tasks    map[cluster.JobID]cluster.TaskConfigReport
+	newest   map[cluster.JobID]cluster.TaskConfigReport // of what is held
 	sending  bool
 	planned  bool
 	try      int
 }
 
 func (o *outbox) reset() {
+	o.sent()
+	o.newest = map[cluster.JobID]cluster.TaskConfigReport{}
+}
+
+// sent forgets what waited.
+func (o *outbox) sent() {
 	o.statuses, o.releases, o.tasks = map[cluster.JobID]cluster.Status{}, nil, map[cluster.JobID]cluster.TaskConfigReport{}
+}
+
+// resync tells the newest task configs once more, about once a minute.
+func (o *outbox) resync() {
+	o.r.later(o.r.w.between(48*time.Second, 72*time.Second), o.resync)
+	if !o.r.w.broken.NoResync {
+		maps.Copy(o.tasks, o.newest)
+		o.plan(100 * time.Microsecond)
+	}
 }
 
 func (o *outbox) status(st cluster.Status) {
 	if st.Released {
 		delete(o.statuses, st.Job)
 		delete(o.tasks, st.Job)
+		delete(o.newest, st.Job)
 		o.releases = append(o.releases, st)
 	} else {
 		o.statuses[st.Job] = st
@@ -35,7 +53,8 @@ func (o *outbox) status(st cluster.Status) {
 }
 
 func (o *outbox) taskConfigs(t cluster.TaskConfigReport) {
-	o.tasks[t.Job] = t
+	o.tasks[t.Job], o.newest[t.Job] = t, t
+	o.r.w.trace("%s splits %v into %d", o.r.session, t.Job, len(t.Tasks))
 	o.plan(100 * time.Microsecond)
 }
 
@@ -81,7 +100,7 @@ func (o *outbox) send() {
 	statuses, releases, tasks := o.statuses, o.releases, o.tasks
 	rep.Statuses = append(rep.Statuses, releases...)
 	w := o.r.w
-	o.reset()
+	o.sent()
 	msg := w.encode(wire.KindReport, rep)
 	if len(releases)+len(tasks) == 0 && !o.r.cut && w.net.up {
 		w.net.note(message{to: wire.Reports, id: string(o.r.session), body: msg})

@@ -67,6 +67,7 @@ func (r *runner) start() {
 	r.slots, r.lingering, r.out = map[cluster.JobID]*slot{}, nil, &outbox{r: r}
 	r.later(r.w.upTo(500*time.Millisecond), r.write)
 	r.newSession()
+	r.later(r.w.upTo(time.Minute), r.out.resync)
 }
 
 // newSession stops everything that runs for an older session and begins again.

@@ -122,7 +122,7 @@ func TestSim_seeds_that_once_failed(t *testing.T) {
 		}
 		_, err := fmt.Sscan(line, &seed, &storm)
 		require.NoError(t, err, line)
-		v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 3, Faults: Stormy()}, time.Duration(storm)*time.Minute)
+		v, unsettled, _ := outcome(t, Options{Seed: seed, Replicas: 3, Faults: Weather(seed)}, time.Duration(storm)*time.Minute)
 		require.Empty(t, v, line)
 		require.Empty(t, unsettled, line)
 	}

@@ -205,6 +205,13 @@ func (s *slot) write() {
 	s.r.poke()
 }
 
+// splitAgain is the plugin's wish.
+func (s *slot) splitAgain(c *jobCopy) {
+	if s.cur == c && !c.stopping && c.spec.Target == cluster.Started && s.last != nil && s.last.State == cluster.StateRunning {
+		s.split(c)
+	}
+}
+
 // split answers "split yourself": the config says into how many.
 func (s *slot) split(c *jobCopy) {
 	text, _ := c.spec.Config.Get("tasks.max")
@@ -212,10 +219,13 @@ func (s *slot) split(c *jobCopy) {
 	if err != nil {
 		s.r.w.fail("tasks.max is %q", text)
 	}
+	if outside, changed := s.r.w.api.world[c.spec.Job.UID]; changed {
+		n = outside
+	}
 	fence, _ := c.spec.Config.Get("fence")
 	rep := cluster.TaskConfigReport{Job: c.spec.Job, Session: c.spec.Session, Epoch: c.spec.Epoch, ConfigVersion: c.spec.ConfigVersion, Fenceable: fence == "yes"}
 	for i := range n {
-		rep.Tasks = append(rep.Tasks, cluster.ConfigOf(map[string]string{"task": strconv.Itoa(i), "of": text}))
+		rep.Tasks = append(rep.Tasks, cluster.ConfigOf(map[string]string{"task": strconv.Itoa(i), "of": strconv.Itoa(n)}))
 	}
 	s.r.out.taskConfigs(rep)
 }

@@ -99,7 +99,7 @@ func New(ctx context.Context, o Options, newStore func(now func() time.Time) sto
 	}
 	w.store = newStore(w.Now)
 	w.net = network{w: w, up: true, upAt: w.now.Add(-time.Hour)}
-	w.api = api{w: w, port: &port{w: w}, want: map[string]*wanted{}, mixed: map[cluster.UID]bool{}}
+	w.api = api{w: w, port: &port{w: w}, want: map[string]*wanted{}, mixed: map[cluster.UID]bool{}, world: map[cluster.UID]int{}}
 	for i := range cmp.Or(o.Replicas, 2) {
 		r := &replica{w: w, id: fmt.Sprintf("scheduler-%d", i), silent: map[*runner]time.Time{}}
 		w.replicas = append(w.replicas, r)
@@ -390,9 +390,11 @@ func (r *replica) schedule(d time.Duration) {
 	r.lookSeq++
 	seq := r.lookSeq
 	r.w.after(d, func() {
-		if seq == r.lookSeq {
-			r.look()
-		}
+		r.do(func() { // a timer that is due during a pause goes off after it
+			if seq == r.lookSeq {
+				r.look()
+			}
+		})
 	})
 }
 
