@@ -61,7 +61,6 @@ func TestFault_LC_4_with_half_of_all_messages_lost_every_operation_ends_in_time(
 	t.Parallel()
 	w := calm(t, 1, 4, 4, 2)
 	w.faults.Loss = 0.5
-	w.traced(t)
 	var all []time.Duration
 	for range long(100) {
 		w.api.something()
@@ -92,7 +91,7 @@ func TestFault_DC_1_each_message_up_to_ten_times_in_any_order_starts_nothing_twi
 		w := calm(t, seed, 4, 4, 2)
 		w.faults.Duplicate, w.faults.Copies, w.faults.Late, w.faults.MaxLate, w.faults.Operations = 1, 9, 0.5, 20*time.Second, 0.5
 		w.Run(2 * time.Minute)
-		require.Empty(t, w.violations, "seed %d", seed)
+		require.Empty(t, w.violations, w.again(t))
 		w.Heal()
 		w.settles(t, settleTime)
 	}
@@ -109,9 +108,8 @@ func TestFault_DC_3_a_message_that_comes_again_an_hour_later_does_nothing(t *tes
 	w.Run(time.Minute) // a new balance is found
 	w.settles(t, settleTime)
 	owners, stops := w.owners(t), w.stops
-	w.traced(t)
 	w.Run(90 * time.Minute)
-	require.Empty(t, w.violations)
+	require.Empty(t, w.violations, w.again(t))
 	require.Equal(t, stops, w.stops)
 	require.Equal(t, owners, w.owners(t))
 }
@@ -182,7 +180,7 @@ func TestFault_AC_4_what_is_published_again_and_again_is_obeyed_once(t *testing.
 	for i := range 5 {
 		w.api.put("ca", 1+i, true)
 		w.Run(10 * time.Second)
-		require.Empty(t, w.violations) // a start that is repeated is one
+		require.Empty(t, w.violations, w.again(t)) // a start that is repeated is one
 	}
 	w.forgetful = false
 	w.settles(t, settleTime)

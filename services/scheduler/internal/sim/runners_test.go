@@ -95,11 +95,11 @@ func TestFault_OK_1_a_killed_runner_with_a_hundred_tasks_is_replaced_within_seco
 func TestFault_EX_1_a_name_used_again_at_once_never_meets_its_past(t *testing.T) {
 	t.Parallel()
 	w := calm(t, 1, 4, 1, 2)
-	for range long(300) {
+	for range long(150) {
 		w.api.remove("ca")
 		w.api.create("ca", 2, true)
 		w.Run(w.upTo(500 * time.Millisecond))
-		require.Empty(t, w.violations)
+		require.Empty(t, w.violations, w.again(t))
 		v := w.views()["ca"]
 		for _, s := range v.TaskStatuses {
 			require.Equal(t, v.UID, s.Job.UID)
@@ -145,6 +145,7 @@ func TestFault_EX_9_a_delete_during_anything_ends(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(long(10)) {
 		w := New(t.Context(), Options{Seed: seed, Replicas: 2, Faults: Stormy()}, newStore)
+		w.traced(t)
 		w.Run(time.Minute)
 		w.storeDown = false
 		for _, name := range slices.Sorted(maps.Keys(w.api.want)) {

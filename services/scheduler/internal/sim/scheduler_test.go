@@ -46,7 +46,7 @@ func TestFault_SB_1_leaders_that_are_frozen_again_and_again_break_nothing(t *tes
 		w := calm(t, seed, 3, 3, 2)
 		w.faults.LeaderPause, w.faults.Operations = 0.3, 1
 		w.Run(time.Minute)
-		require.Empty(t, w.violations, "seed %d", seed)
+		require.Empty(t, w.violations, w.again(t))
 		w.Heal()
 		w.settles(t, settleTime)
 	}
@@ -97,7 +97,7 @@ func TestFault_SB_5_many_leaders_stop_no_task(t *testing.T) {
 		}
 		w.Run(w.upTo(time.Second))
 	}
-	require.Empty(t, w.violations)
+	require.Empty(t, w.violations, w.again(t))
 	require.GreaterOrEqual(t, w.leaders, leaders+changes)
 	require.Equal(t, stops, w.stops, "no running task notices")
 	w.faults.Operations = 1
@@ -106,7 +106,7 @@ func TestFault_SB_5_many_leaders_stop_no_task(t *testing.T) {
 			l.resign()
 		}
 		w.Run(w.upTo(2 * time.Second))
-		require.Empty(t, w.violations)
+		require.Empty(t, w.violations, w.again(t))
 	}
 	w.Heal()
 	w.settles(t, settleTime)
@@ -146,7 +146,7 @@ func TestFault_SA_1_with_every_leader_dying_all_is_as_without(t *testing.T) {
 			for _, r := range w.replicas {
 				r.reboot()
 			}
-			require.Empty(t, w.violations)
+			require.Empty(t, w.violations, w.again(t))
 		}
 		w.settles(t, settleTime)
 	}

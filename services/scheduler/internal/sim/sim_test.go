@@ -16,7 +16,7 @@ import (
 )
 
 var (
-	seeds   = flag.Int("sim.seeds", 15, "how many worlds are simulated")
+	seeds   = flag.Int("sim.seeds", 10, "how many worlds are simulated")
 	first   = flag.Uint64("sim.first", 1, "the first seed")
 	tracing = flag.Bool("sim.trace", false, "tell what happens; for one seed")
 	minutes = flag.Int("sim.minutes", 3, "how long each world's storm lasts, by its own clock")
@@ -39,6 +39,16 @@ func outcome(t *testing.T, o Options, storm time.Duration) (violations []string,
 		unsettled = w.Unsettled()
 	}
 	return w.violations, unsettled, took
+}
+
+// replay is how to see a storm again.
+func replay(seed uint64) string {
+	return fmt.Sprintf("seed %d; replay: go test ./services/scheduler/internal/sim -run DA_2 -sim.first=%d -sim.seeds=1 -sim.minutes=%d -sim.trace", seed, seed, *minutes)
+}
+
+// again is how to see a test's world again; its seeds are its own.
+func (w *World) again(t *testing.T) string {
+	return fmt.Sprintf("seed %d; replay: go test ./services/scheduler/internal/sim -run '^%s$' -sim.minutes=%d -sim.trace", w.seed, strings.ReplaceAll(t.Name(), "/", "$/^"), *minutes)
 }
 
 func (w *World) traced(t *testing.T) {
@@ -76,6 +86,7 @@ func TestSim_the_same_seed_is_the_same_world(t *testing.T) {
 func calm(t *testing.T, seed uint64, runners, connectors, tasks int) *World {
 	t.Helper()
 	w := New(t.Context(), Options{Seed: seed, Replicas: 2, Runners: runners, Faults: Faults{HTTP: true}}, newStore)
+	w.traced(t)
 	w.Run(3 * time.Second)
 	for i := range connectors {
 		w.api.create("c"+string(rune('a'+i)), tasks, true)
@@ -87,8 +98,8 @@ func calm(t *testing.T, seed uint64, runners, connectors, tasks int) *World {
 func (w *World) settles(t *testing.T, within time.Duration) time.Duration {
 	t.Helper()
 	took, ok := w.RunUntil(within, func() bool { return w.Unsettled() == "" })
-	require.Empty(t, w.violations)
-	require.True(t, ok, "not settled after %s: %s", within, w.Unsettled())
+	require.Empty(t, w.violations, w.again(t))
+	require.True(t, ok, "not settled after %s: %s; %s", within, w.Unsettled(), w.again(t))
 	return took
 }
 

@@ -28,6 +28,7 @@ import (
 // World is one simulated installation. It is for one goroutine.
 type World struct {
 	*clock
+	seed   uint64
 	ctx    context.Context //nolint:containedctx // the world has no callers to get one from
 	rng    *rand.Rand
 	faults Faults
@@ -90,7 +91,7 @@ type Options struct {
 
 // New makes a world in which nothing has happened yet.
 func New(ctx context.Context, o Options, newStore func(now func() time.Time) storetest.Store) *World {
-	w := &World{clock: newClock(), ctx: ctx, rng: rand.New(rand.NewPCG(o.Seed, 7)), faults: o.Faults, broken: o.Broken, log: o.Logger, compute: o.Compute, //nolint:gosec // replayable
+	w := &World{clock: newClock(), seed: o.Seed, ctx: ctx, rng: rand.New(rand.NewPCG(o.Seed, 7)), faults: o.Faults, broken: o.Broken, log: o.Logger, compute: o.Compute, //nolint:gosec // replayable
 		planCfg: plan.DefaultConfig(),
 		epochs:  map[cluster.JobID]cluster.Epoch{}, generations: map[cluster.UID]cluster.Revision{}, statusEpochs: map[cluster.JobID]cluster.Epoch{},
 		starts: map[startKey]int{}, outbox: map[int64]string{}, sent: map[int64]bool{}}
