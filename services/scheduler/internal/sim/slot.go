@@ -182,12 +182,13 @@ func without(all []*jobCopy, c *jobCopy) (rest []*jobCopy) {
 // leave ends the slot and says that the job is let go of.
 func (s *slot) leave() {
 	r := s.r
-	if last := s.last; last != nil && last.Session == r.session {
+	last, epoch := s.last, r.ended[s.id]
+	if last != nil && last.Session == r.session && last.Epoch >= epoch {
 		st := *last
 		st.State, st.Released = cluster.StateUnassigned, true
 		r.out.status(st)
-	} else if last == nil && r.ended[s.id] > 0 {
-		r.out.status(r.release(s.id, r.ended[s.id]))
+	} else if epoch > 0 {
+		r.out.status(r.release(s.id, epoch))
 	}
 	s.last = nil
 	delete(r.slots, s.id)

@@ -449,3 +449,30 @@ func TestFault_LC_2_an_instance_splits_again_when_its_target_comes_back_unseen(t
 		require.Equal(t, cluster.Revision(3), all[len(all)-1].Revision)
 	})
 }
+
+// The store may have taken the job away and want it again meanwhile: without a word under the newer epoch it would wait for
+// this runner, which will not start it any more, for ever (DA-4, EX-9).
+func TestFault_DA_4_a_newer_grant_that_ends_before_the_older_copy_has_stopped_is_released_too(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(take, do context.Context, env job.Env) error {
+			err := follow(take, do, env)
+			<-time.After(time.Second) // takes its time to stop
+			return err
+		})
+		w.Apply(spec(1, 1))
+		synctest.Wait()
+		w.Release(cluster.TaskJob("u", 0), "s1", 1)
+		synctest.Wait()
+		w.Apply(spec(2, 2))
+		synctest.Wait()
+		w.Correct(w.Holding(), cluster.HeartbeatReply{Differs: true}) // it is not ours any more
+		w.out.take()
+		pass(2 * time.Second)
+		all := w.out.take()
+		require.Len(t, all, 1)
+		require.True(t, all[0].Released)
+		require.Equal(t, cluster.Epoch(2), all[0].Epoch)
+		require.Len(t, w.started(), 1)
+	})
+}

@@ -361,15 +361,18 @@ func (sl *slot) leave() bool {
 	s := sl.s
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if last := sl.last; last != nil && last.Session == s.session {
+	// A newer grant may have come and gone while the older copy stopped: the word is about the newest.
+	last, epoch := sl.last, sl.epochHere()
+	switch {
+	case last != nil && last.Session == s.session && last.Epoch >= epoch:
 		st := *last
 		st.State, st.Trace, st.Released, st.Reason = cluster.StateUnassigned, "", true, ""
 		if sl.stuck {
 			st.Reason = ReasonStuck
 		}
 		s.o.Out.Status(st)
-	} else if last == nil && sl.epochHere() > 0 {
-		s.o.Out.Status(cluster.Status{Job: sl.id, Session: s.session, Epoch: sl.epochHere(), State: cluster.StateUnassigned,
+	case epoch > 0:
+		s.o.Out.Status(cluster.Status{Job: sl.id, Session: s.session, Epoch: epoch, State: cluster.StateUnassigned,
 			WorkerID: s.o.WorkerID, Released: true})
 	}
 	sl.last = nil
