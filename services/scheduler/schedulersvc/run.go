@@ -114,7 +114,7 @@ func openStore(ctx context.Context, cfg Config) (*pgstore.Store, error) {
 		cfg.Logger.Warn("the database does not answer yet", slog.Any(obs.KeyErr, err))
 	})
 	switch {
-	case err != nil && ctx.Err() != nil:
+	case err != nil && errors.Is(ctx.Err(), context.Canceled):
 		return nil, ctx.Err()
 	case cluster.Is(err, cluster.Unavailable), cluster.Is(err, cluster.Timeout):
 		return nil, exitcode.Missing(err)
