@@ -103,7 +103,7 @@ func explode(depth int) {
 		return
 	}
 	var m map[string]int
-	m["x"] = 1
+	m["x"] = 1 //nolint:staticcheck // the fault
 }
 
 func TestPanicked_shows_what_panicked_and_where(t *testing.T) {

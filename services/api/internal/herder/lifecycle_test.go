@@ -85,10 +85,10 @@ func TestRestart_waits_until_the_restart_is_applied(t *testing.T) {
 				} else {
 					w.refused(err, c.code)
 				}
-				switch {
-				case c.code == cluster.Timeout:
+				switch c.code {
+				case cluster.Timeout:
 					require.Equal(t, 90*time.Second, time.Since(began))
-				case c.code == cluster.Failed:
+				case cluster.Failed:
 					require.Contains(t, err.Error(), "Failed to start connector: list")
 				default:
 					require.LessOrEqual(t, time.Since(began), time.Second, "it learns of it at once, or by looking again")
