@@ -18,7 +18,7 @@ func (s suite) bodies() {
 		"7":                                 "Cannot construct instance",
 		"null":                              "null",
 		`{"name":"bad"}`:                    "config",
-		`{"nom":"bad","config":{}}`:        `Unrecognized field "nom"`,
+		`{"nom":"bad","config":{}}`:         `Unrecognized field "nom"`,
 		`{"name":"bad","config":[]}`:        "Cannot deserialize value",
 		`{"name":"bad","config":{"a":{}}}`:  "Cannot deserialize value of type `java.lang.String` from Object value",
 		`{"name":"bad","config":{"a":[1]}}`: "from Array value",
