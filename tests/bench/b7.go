@@ -80,7 +80,8 @@ type arm struct {
 	running, firsts []time.Duration
 }
 
-// round makes one connector, waits for it, and deletes it.
+// round makes one connector, waits for it, and deletes it. It ends when nothing of it runs any more, so that a round measures
+// one start and not the end of another.
 func (a *arm) round(ctx context.Context, b *bed, name string, warming bool, bad *atomic.Int64) error {
 	first := a.first(name)
 	began := time.Now()
@@ -99,7 +100,18 @@ func (a *arm) round(ctx context.Context, b *bed, name string, warming bool, bad 
 	case <-time.After(within):
 		return fmt.Errorf("no record of %s came", name)
 	}
-	return remove(ctx, b, name)
+	if err := remove(ctx, b, name); err != nil {
+		return err
+	}
+	waiting, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return cluster.Until(waiting, func(ctx context.Context) error {
+		jobs, err := b.Jobs(ctx)
+		if err == nil && jobs > 0 {
+			err = fmt.Errorf("%d jobs still have a holder", jobs)
+		}
+		return err
+	})
 }
 
 // firstLine tells when a file has something in it.

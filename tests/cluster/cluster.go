@@ -224,6 +224,12 @@ FROM jobs j JOIN connectors c USING (uid) WHERE j.wanted AND NOT c.name = ANY($1
 	return s, err
 }
 
+// Jobs is how many jobs there are, those included that are to end and still have a holder.
+func (c *Cluster) Jobs(ctx context.Context) (n int, err error) {
+	err = c.Query(ctx, []any{&n}, `SELECT count(*) FROM jobs WHERE NOT gone`)
+	return n, err
+}
+
 // PurgeStreams deletes all messages of every stream.
 func (c *Cluster) PurgeStreams(ctx context.Context) (streams int, err error) {
 	nc, err := nats.Connect(c.natsURL)
