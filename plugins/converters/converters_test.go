@@ -89,6 +89,20 @@ func TestJSON_with_schemas_goes_out_and_comes_back(t *testing.T) {
 	}
 }
 
+func TestJSON_refuses_a_value_that_is_not_of_its_schemas_type(t *testing.T) {
+	t.Parallel()
+	for want, sv := range map[string]data.SchemaAndValue{
+		"Invalid type for INT32: class java.lang.String":      {Schema: data.Int32Schema, Value: "x"},
+		"Invalid type for bytes type: class java.lang.String": {Schema: data.BytesSchema, Value: "x"},
+		"Invalid type for STRING: class [B":                   {Schema: data.ArrayOf(data.StringSchema), Value: []any{[]byte("x")}},
+	} {
+		for _, enabled := range []string{"true", "false"} {
+			_, err := conv(t, "JsonConverter", map[string]string{"schemas.enable": enabled}).FromConnect("t", sv.Schema, sv.Value)
+			require.EqualError(t, err, want)
+		}
+	}
+}
+
 func TestJSON_without_schemas_keeps_order_and_whole_numbers(t *testing.T) {
 	t.Parallel()
 	c := conv(t, "JsonConverter", map[string]string{"schemas.enable": "false"})

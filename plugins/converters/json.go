@@ -124,6 +124,13 @@ func (c *jsonConverter) appendValue(b []byte, s *data.Schema, v any) ([]byte, er
 			v = def
 		}
 	}
+	if s != nil && v != nil && typeOf(v) != s.Type() {
+		name := s.Type().String()
+		if s.Type() == data.Bytes {
+			name = "bytes type"
+		}
+		return nil, connecterr.New(connecterr.Data, "Invalid type for %s: %s", name, javaType(v))
+	}
 	switch v := v.(type) {
 	case nil:
 		if s != nil && !s.Optional() {

@@ -72,6 +72,37 @@ func (*bytesConverter) FromConnect(_ string, schema *data.Schema, value any) ([]
 	return nil, connecterr.New(connecterr.Data, "ByteArrayConverter is not compatible with objects of type %s", javaType(value))
 }
 
+// typeOf is the schema type that a value is of; 0 for a value that no schema describes.
+func typeOf(v any) data.Type {
+	switch v.(type) {
+	case int8:
+		return data.Int8
+	case int16:
+		return data.Int16
+	case int32:
+		return data.Int32
+	case int64:
+		return data.Int64
+	case float32:
+		return data.Float32
+	case float64:
+		return data.Float64
+	case bool:
+		return data.Boolean
+	case string:
+		return data.String
+	case []byte:
+		return data.Bytes
+	case []any:
+		return data.Array
+	case *data.Map:
+		return data.MapType
+	case *data.Struct:
+		return data.StructType
+	}
+	return 0
+}
+
 // javaType is the class that Java would name for a value.
 func javaType(v any) string {
 	switch v.(type) {
@@ -91,6 +122,8 @@ func javaType(v any) string {
 		return "class java.lang.Boolean"
 	case string:
 		return "class java.lang.String"
+	case []byte:
+		return "class [B"
 	case []any:
 		return "class java.util.ArrayList"
 	case *data.Map:

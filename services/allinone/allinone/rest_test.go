@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,13 +33,21 @@ func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 	if change != nil {
 		change(&cfg)
 	}
-	ctx, stop := context.WithCancel(context.Background())
+	info, stop := run(t, cfg, ready)
+	t.Cleanup(stop)
+	return info
+}
+
+// run runs an all-in-one until stop, which returns when it has ended.
+func run(t *testing.T, cfg allinone.Config, ready <-chan allinone.Info) (info allinone.Info, stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- allinone.Run(ctx, cfg) }()
-	t.Cleanup(func() { stop(); require.NoError(t, <-done) })
+	stop = sync.OnceFunc(func() { cancel(); require.NoError(t, <-done) })
 	select {
-	case info := <-ready:
-		return info
+	case info = <-ready:
+		return info, stop
 	case err := <-done:
 		done <- nil
 		if errors.Is(err, pgembed.ErrNoBinaries) {
@@ -48,7 +57,7 @@ func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 	case <-time.After(60 * time.Second):
 		t.Fatal("it does not start")
 	}
-	return allinone.Info{}
+	return info, stop
 }
 
 // ours are the rows whose answer differs on purpose.

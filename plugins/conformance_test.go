@@ -1,0 +1,161 @@
+// Package plugins_test runs every plugin that Millrace comes with through the suite of its kind.
+package plugins_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/plugins/connectors"
+	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/tests/conformance/connectortest"
+	"github.com/millrace/millrace/tests/conformance/convertertest"
+)
+
+// suites has the call for each plugin, by kind and class. A plugin without one fails the test.
+var suites = map[string]func(t *testing.T, p plugin.Plugin){
+	"source org.apache.kafka.connect.file.FileStreamSourceConnector":          fileSource,
+	"sink org.apache.kafka.connect.file.FileStreamSinkConnector":              fileSink,
+	"source org.apache.kafka.connect.tools.MockSourceConnector":               mockSource,
+	"sink org.apache.kafka.connect.tools.MockSinkConnector":                   blackHole,
+	"source org.apache.kafka.connect.tools.VerifiableSourceConnector":         verifiableSource,
+	"sink org.apache.kafka.connect.tools.VerifiableSinkConnector":             verifiableSink,
+	"converter org.apache.kafka.connect.storage.StringConverter":              stringConverter,
+	"header_converter org.apache.kafka.connect.storage.StringConverter":       stringConverter,
+	"converter org.apache.kafka.connect.converters.ByteArrayConverter":        bytesConverter,
+	"header_converter org.apache.kafka.connect.converters.ByteArrayConverter": bytesConverter,
+	"converter org.apache.kafka.connect.json.JsonConverter":                   jsonConverter,
+	"header_converter org.apache.kafka.connect.json.JsonConverter":            jsonConverter,
+	"header_converter org.apache.kafka.connect.storage.SimpleHeaderConverter": simpleHeaderConverter,
+}
+
+// root is the folder that file connectors may use.
+var root string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "millrace-plugins-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	root = dir
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	os.Exit(code)
+}
+
+func TestConformance_every_plugin_behaves_as_its_kind_does(t *testing.T) {
+	all := append(connectors.All(connectors.Options{FileRoots: []string{root}}), converters.All()...)
+	for _, p := range all {
+		id := string(p.Kind) + " " + p.Class
+		t.Run(id, func(t *testing.T) { // not in parallel: leaks are counted
+			run, ok := suites[id]
+			require.True(t, ok, "%s has no suite: add it to suites", id)
+			run(t, p)
+		})
+	}
+	require.Len(t, suites, len(all), "no suite without a plugin")
+}
+
+func path(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp(root, "")
+	require.NoError(t, err)
+	return filepath.Join(dir, "file")
+}
+
+func fileSource(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSource(t, connectortest.Source{Plugin: p, New: func(t *testing.T) connectortest.SourcePlace {
+		file, n := path(t), 0
+		return connectortest.SourcePlace{Config: map[string]string{"file": file, "topic": "t"}, Feed: func(more int) {
+			f, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+			require.NoError(t, err)
+			for range more {
+				_, err := fmt.Fprintf(f, "line %d\n", n)
+				require.NoError(t, err)
+				n++
+			}
+			require.NoError(t, f.Close())
+		}}
+	}})
+}
+
+func fileSink(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSink(t, connectortest.Sink{Plugin: p, New: func(t *testing.T) connectortest.SinkPlace {
+		file := path(t)
+		return connectortest.SinkPlace{Config: map[string]string{"file": file, "topics": "t"}, Read: func() []string {
+			b, err := os.ReadFile(file)
+			if errors.Is(err, os.ErrNotExist) {
+				return nil
+			}
+			require.NoError(t, err)
+			if len(b) == 0 {
+				return nil
+			}
+			return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+		}}
+	}})
+}
+
+func mockSource(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSource(t, connectortest.Source{Plugin: p, Silent: true, New: func(*testing.T) connectortest.SourcePlace {
+		return connectortest.SourcePlace{Config: map[string]string{}, Feed: func(int) {}}
+	}})
+}
+
+func blackHole(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSink(t, connectortest.Sink{Plugin: p, New: func(*testing.T) connectortest.SinkPlace {
+		return connectortest.SinkPlace{Config: map[string]string{"topics": "t"}}
+	}})
+}
+
+func verifiableSource(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSource(t, connectortest.Source{Plugin: p, Endless: true, New: func(*testing.T) connectortest.SourcePlace {
+		return connectortest.SourcePlace{Config: map[string]string{"topic": "t"}}
+	}})
+}
+
+func verifiableSink(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSink(t, connectortest.Sink{Plugin: p,
+		New: func(*testing.T) connectortest.SinkPlace {
+			return connectortest.SinkPlace{Config: map[string]string{"topics": "t"}}
+		},
+		Record: func(n int) record.Sink {
+			return record.Sink{KeySchema: data.Int32Schema, Key: int32(0), ValueSchema: data.Int64Schema, Value: int64(n)}
+		}})
+}
+
+func sv(s *data.Schema, v any) data.SchemaAndValue { return data.SchemaAndValue{Schema: s, Value: v} }
+
+func stringConverter(t *testing.T, p plugin.Plugin) {
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Lenient: true,
+		Samples: []data.SchemaAndValue{sv(data.StringSchema, "ä\x00\n"), sv(data.StringSchema, ""), sv(nil, "text")}})
+}
+
+func bytesConverter(t *testing.T, p plugin.Plugin) {
+	bad := sv(data.Int32Schema, int32(1))
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Lenient: true, Refuses: &bad,
+		Samples: []data.SchemaAndValue{sv(data.BytesSchema, []byte{0, 255, 7}), sv(data.OptionalBytesSchema, []byte{1})}})
+}
+
+func jsonConverter(t *testing.T, p plugin.Plugin) {
+	bad := sv(data.StringSchema, int32(7))
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schemas.enable": "true"}, {"schemas.enable": "false"}},
+		Samples: []data.SchemaAndValue{sv(data.StringSchema, "ä\"\n"), sv(data.Int64Schema, int64(9007199254740993)), sv(data.BooleanSchema, true),
+			sv(data.Float64Schema, 1.5), sv(data.ArrayOf(data.StringSchema), []any{"a", "b"})}})
+}
+
+func simpleHeaderConverter(t *testing.T, p plugin.Plugin) {
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Lenient: true,
+		Samples: []data.SchemaAndValue{sv(data.StringSchema, "some text"), sv(data.NewSchema(data.Int8), int8(5)), sv(data.BooleanSchema, true), sv(data.Float64Schema, 1.5)}})
+}
