@@ -209,6 +209,15 @@ type JobSpec struct {
 	TaskCount     int    // size of the task set; tasks only
 	Target        TargetState
 	RestartSeq    int64
+	// Former is who still runs the job when it moves away from a healthy runner; nil else. Only the message that says so
+	// has it: it is a hint about whom to tell, not a part of the assignment.
+	Former *Former `json:",omitempty"`
+}
+
+// Former is a holder that a newer one follows.
+type Former struct {
+	Session SessionID
+	Epoch   Epoch
 }
 
 // Status is what a runner says of a job. It is stored only if Session and Epoch are those of the current assignment.

@@ -169,9 +169,15 @@ func (s *Store) step(d cluster.Decision) (func() cluster.OutboxMessage, error) {
 		case v == nil || v.State != cluster.SessionActive:
 			return nil, cluster.Errorf(cluster.Conflict, "session %s takes no jobs", d.Session)
 		}
+		var former *cluster.Former
+		if j.session != "" && j.session != d.Session {
+			former = &cluster.Former{Session: j.session, Epoch: d.Prior}
+		}
 		j.session, j.epoch, j.releasing = d.Session, d.Epoch, false
 		return func() cluster.OutboxMessage {
-			return s.note(wire.Runner(d.Session), wire.KindAssign, s.connectors[d.Job.UID].spec(j))
+			spec := s.connectors[d.Job.UID].spec(j)
+			spec.Former = former
+			return s.note(wire.Runner(d.Session), wire.KindAssign, spec)
 		}, nil
 	case cluster.Release:
 		if j.session == "" || j.session != d.Session {

@@ -39,6 +39,7 @@ type plan struct {
 	connectors map[string]*connectorRow
 
 	changed   map[cluster.JobID]bool
+	former    map[cluster.JobID]*cluster.Former
 	forgotten keys
 	told      []cluster.Decision
 }
@@ -97,7 +98,7 @@ func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Dec
 	}
 	targets, uids = distinct(targets), distinct(uids)
 	p := &plan{open: map[string]bool{}, active: map[string]bool{}, jobs: map[cluster.JobID]*jobRow{}, connectors: map[string]*connectorRow{},
-		changed: map[cluster.JobID]bool{}}
+		changed: map[cluster.JobID]bool{}, former: map[cluster.JobID]*cluster.Former{}}
 	set := func(m map[string]bool) func(pgx.Rows) error {
 		return func(rows pgx.Rows) error {
 			ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -189,6 +190,9 @@ func (p *plan) step(d cluster.Decision) error {
 		case !p.active[session]:
 			return cluster.Errorf(cluster.Conflict, "session %s takes no jobs", d.Session)
 		}
+		if j.Session != nil && *j.Session != session {
+			p.former[d.Job] = &cluster.Former{Session: cluster.SessionID(*j.Session), Epoch: d.Prior}
+		}
 		j.Session, j.Epoch, j.Releasing = &session, int64(d.Epoch), false
 		p.told = append(p.told, d)
 	case cluster.Release:
@@ -246,6 +250,7 @@ func (p *plan) notes() ([]note, error) {
 		if err != nil {
 			return nil, err
 		}
+		spec.Former = p.former[d.Job]
 		notes = append(notes, note{to, wire.KindAssign, spec})
 	}
 	return notes, nil

@@ -39,6 +39,7 @@ func goldens() []golden {
 	spec := cluster.JobSpec{
 		Job: job, Name: "orders", Type: cluster.TypeSource, Class: "org.example.Source", Session: "s-1", Epoch: 7, Revision: 4,
 		ConfigVersion: 2, Config: cfg, TaskConfig: cfg, TaskCount: 5, Target: cluster.Paused, RestartSeq: 9,
+		Former: &cluster.Former{Session: "s-0", Epoch: 6},
 	}
 	status := cluster.Status{
 		Job: job, Session: "s-1", Epoch: 7, Revision: 4, RestartSeq: 9, State: cluster.StateFailed, WorkerID: "10.0.0.1:8083",

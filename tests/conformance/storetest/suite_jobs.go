@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
 )
 
 var jobTests = []test{
@@ -129,6 +130,33 @@ var jobTests = []test{
 		_, err = w.split(c, "s1", e, 1, 2)
 		require.NoError(w, err)
 		require.Equal(w, e1, w.job(t1).Epoch, "epochs never fall, also for a task that was forgotten")
+	}},
+	{"a job that moves names its former holder to the new one", func(w *world) {
+		c, _ := w.running("c", 1)
+		w.register("s2")
+		t0 := cluster.TaskJob(c.UID, 0)
+		told := func(out []cluster.OutboxMessage) *cluster.Former {
+			w.Helper()
+			require.Len(w, out, 1)
+			e, err := wire.Open(out[0].Payload)
+			require.NoError(w, err)
+			spec, err := wire.Decode[cluster.JobSpec](e, wire.KindAssign)
+			require.NoError(w, err)
+			return spec.Former
+		}
+		assign := func(to cluster.SessionID) []cluster.OutboxMessage {
+			w.Helper()
+			e := w.job(t0).Epoch
+			return w.commit(cluster.Decision{Kind: cluster.Assign, Job: t0, Session: to, Prior: e, Epoch: e + 1})
+		}
+		require.Nil(w, told(assign("s1")), "it was free")
+		e := w.job(t0).Epoch
+		require.Equal(w, &cluster.Former{Session: "s1", Epoch: e}, told(assign("s2")))
+		require.Nil(w, told(assign("s2")), "it stays where it is")
+		specs, err := w.Specs(w.Context(), "s2", []cluster.JobID{t0})
+		require.NoError(w, err)
+		require.Len(w, specs, 1)
+		require.Nil(w, specs[0].Former, "a heartbeat's answer does not know any more")
 	}},
 	{"a spec holds what its runner needs, for its holder only", func(w *world) {
 		c, e := w.running("c", 2)

@@ -36,6 +36,27 @@ type Env struct {
 	// Leaving is closed when the runner is going to leave: a successor may take the job over at any moment, while it runs
 	// here, so that little should wait to be committed. Nil: never.
 	Leaving <-chan struct{}
+	// Handover asks the former holder, if there is one that still runs the job, to finish what it has in hand and stop, and
+	// waits a moment for that. It promises nothing: only the fence makes sure. Called right before the fence is taken it
+	// saves the former holder from being cut off in the middle, and records from being written twice. Nil: there is none.
+	Handover func(ctx context.Context)
+	// Quiet tells that nothing will be written any more and the plugin has let go, so that a successor that waits need not
+	// wait for clients to be closed. Nil: nobody waits.
+	Quiet func()
+}
+
+// AskFormer calls Handover if there is a former holder.
+func (e Env) AskFormer(ctx context.Context) {
+	if e.Handover != nil {
+		e.Handover(ctx)
+	}
+}
+
+// FallQuiet calls Quiet if somebody wants to know.
+func (e Env) FallQuiet() {
+	if e.Quiet != nil {
+		e.Quiet()
+	}
 }
 
 // Reporter tells the control plane about the job. Calls never block and may come from any goroutine; only the newest state

@@ -34,6 +34,8 @@ type Options struct {
 	Out      Outgoing
 	Logger   *slog.Logger
 	Metrics  *Metrics // nil = none
+	// Handover asks a former holder to let go and waits a moment for it. nil: nobody is asked.
+	Handover func(ctx context.Context, id cluster.JobID, former cluster.Former)
 	// Grace is how long a stopping job may finish its work; HardStop how long it may then take to give it up before it is
 	// abandoned. Defaults: 5 s each.
 	Grace, HardStop time.Duration
@@ -108,6 +110,27 @@ func (s *Supervisor) Release(id cluster.JobID, session cluster.SessionID, epoch 
 	defer s.mu.Unlock()
 	if session == s.session {
 		s.release(id, epoch)
+	}
+}
+
+// HandOver is Release for a successor that waits: it returns when the job writes nothing more here, or ctx ends.
+func (s *Supervisor) HandOver(ctx context.Context, id cluster.JobID, session cluster.SessionID, epoch cluster.Epoch) {
+	s.mu.Lock()
+	sl := s.slots[id]
+	if session != s.session || sl == nil || sl.want != nil && sl.want.Epoch > epoch {
+		s.mu.Unlock()
+		return
+	}
+	s.release(id, epoch)
+	var quiet chan struct{}
+	if sl.cur != nil {
+		quiet = sl.cur.quiet
+	}
+	s.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-sl.gone:
+	case <-ctx.Done():
 	}
 }
 

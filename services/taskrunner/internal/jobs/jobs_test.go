@@ -476,3 +476,55 @@ func TestFault_DA_4_a_newer_grant_that_ends_before_the_older_copy_has_stopped_is
 		require.Len(t, w.started(), 1)
 	})
 }
+
+// A successor waits until nothing is written here any more, not until all is closed, and no longer than it wants to.
+func TestSupervisor_hands_a_job_over_to_a_successor_that_waits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(take, do context.Context, env job.Env) error {
+			err := follow(take, do, env)
+			<-time.After(100 * time.Millisecond) // finishes what it has in hand
+			env.FallQuiet()
+			<-time.After(time.Second) // closes
+			return err
+		})
+		handOver := func(session cluster.SessionID, epoch cluster.Epoch, patience time.Duration) time.Duration {
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			w.HandOver(ctx, cluster.TaskJob("u", 0), session, epoch)
+			return time.Since(began)
+		}
+		w.Apply(spec(2, 1))
+		synctest.Wait()
+		require.Zero(t, handOver("s0", 2, time.Minute), "another session's")
+		require.Zero(t, handOver("s1", 1, time.Minute), "an older holding's")
+		require.Len(t, w.Holding().Held, 1)
+		require.Equal(t, 30*time.Millisecond, handOver("s1", 2, 30*time.Millisecond))
+		require.Empty(t, w.Holding().Held, "it stops all the same")
+		require.Equal(t, 70*time.Millisecond, handOver("s1", 2, time.Minute))
+		pass(2 * time.Second)
+		require.Zero(t, handOver("s1", 2, time.Minute), "it has gone")
+		all := w.out.take()
+		require.True(t, all[len(all)-1].Released)
+	})
+}
+
+func TestSupervisor_an_instance_can_ask_the_former_holder_only_when_there_is_one(t *testing.T) {
+	t.Parallel()
+	asked := make(chan cluster.Former, 2)
+	sup := jobs.New(jobs.Options{WorkerID: "w:1", Out: &out{}, Logger: slog.New(slog.DiscardHandler),
+		Handover: func(_ context.Context, _ cluster.JobID, f cluster.Former) { asked <- f },
+		Factory: func(cluster.JobSpec) (job.Instance, error) {
+			return inst{func(take, do context.Context, env job.Env) error { env.AskFormer(take); return follow(take, do, env) }}, nil
+		}})
+	sup.Begin("s1")
+	sup.Apply(spec(1, 1))
+	sup.Apply(spec(4, 1, func(s *cluster.JobSpec) {
+		s.Job = cluster.TaskJob("u", 1)
+		s.Former = &cluster.Former{Session: "s0", Epoch: 3}
+	}))
+	require.Equal(t, cluster.Former{Session: "s0", Epoch: 3}, <-asked)
+	require.NoError(t, sup.Close(t.Context()))
+	require.Empty(t, asked)
+}

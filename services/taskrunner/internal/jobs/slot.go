@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -23,6 +24,7 @@ type slot struct {
 	s       *Supervisor
 	id      cluster.JobID
 	changed chan struct{} // cap 1: want or fenced changed
+	gone    chan struct{} // closed when it has ended
 
 	// Guarded by Supervisor.mu.
 	want   *cluster.JobSpec // newest spec; nil: let go
@@ -43,12 +45,13 @@ type run struct {
 	targets chan cluster.TargetState
 	take    context.CancelFunc
 	do      context.CancelFunc
-	done    chan error // cap 1
+	done    chan error    // cap 1
+	quiet   chan struct{} // closed when nothing is written any more; a run that ends without a word leaves it open
 	log     *slog.Logger
 }
 
 func newSlot(s *Supervisor, id cluster.JobID) *slot {
-	return &slot{s: s, id: id, changed: make(chan struct{}, 1)}
+	return &slot{s: s, id: id, changed: make(chan struct{}, 1), gone: make(chan struct{})}
 }
 
 func (sl *slot) poke() {
@@ -183,7 +186,7 @@ func (sl *slot) start() {
 		return
 	}
 	spec := *sl.want
-	r := &run{sl: sl, spec: spec, targets: make(chan cluster.TargetState, 1), done: make(chan error, 1),
+	r := &run{sl: sl, spec: spec, targets: make(chan cluster.TargetState, 1), done: make(chan error, 1), quiet: make(chan struct{}),
 		log: s.log.With(slog.String(obs.KeyConnector, spec.Name), slog.Int(obs.KeyTask, spec.Job.Task), slog.Int64(obs.KeyEpoch, int64(spec.Epoch)))}
 	r.targets <- spec.Target
 	take, takeEnd := context.WithCancel(context.Background())
@@ -210,7 +213,11 @@ func (r *run) body(take, do context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return inst.Run(take, do, job.Env{Spec: r.spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving})
+	env := job.Env{Spec: r.spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
+	if handover := r.sl.s.o.Handover; handover != nil && r.spec.Former != nil {
+		env.Handover = func(ctx context.Context) { handover(ctx, r.spec.Job, *r.spec.Former) }
+	}
+	return inst.Run(take, do, env)
 }
 
 // retarget hands a running instance its new target, or repeats what was said under the new revision.
@@ -380,6 +387,7 @@ func (sl *slot) leave() bool {
 		return false
 	}
 	delete(s.slots, sl.id)
+	close(sl.gone)
 	return true
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/obs"
@@ -174,6 +176,26 @@ func (s *Session) confirm(ctx context.Context, r wire.Report) error {
 		return nil
 	}
 	return err
+}
+
+// handoverTime is how long a successor waits for the former holder to finish. After that the fence cuts it off.
+const handoverTime = 300 * time.Millisecond
+
+// Handover asks the former holder of a job to finish what it has in hand and let go, and waits a moment for that. One that
+// can't be reached is cut off by the fence.
+func (s *Session) Handover(ctx context.Context, id cluster.JobID, former cluster.Former) {
+	if s.o.Bus.Connected() == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, handoverTime)
+	defer cancel()
+	msg, err := wire.Encode(wire.KindRelease, uuid.NewString(), wire.Release{Job: id, Session: former.Session, Epoch: former.Epoch})
+	if err == nil {
+		_, err = s.o.Bus.Request(ctx, wire.RunnerCall(former.Session), msg)
+	}
+	if err != nil {
+		s.log.Debug("the former holder did not let go", slog.Any(obs.KeyErr, err))
+	}
 }
 
 // Drain announces that the runner is leaving and waits until its jobs have moved elsewhere or ctx ends.

@@ -37,6 +37,7 @@ type Jobs interface {
 	Begin(session cluster.SessionID)
 	Apply(spec cluster.JobSpec)
 	Release(id cluster.JobID, session cluster.SessionID, epoch cluster.Epoch)
+	HandOver(ctx context.Context, id cluster.JobID, session cluster.SessionID, epoch cluster.Epoch)
 	Holding() jobs.Holding
 	Leave()
 	Correct(h jobs.Holding, reply cluster.HeartbeatReply) (missing []cluster.JobID)
@@ -115,13 +116,7 @@ func (s *Session) oneSession(ctx context.Context) {
 	s.mu.Unlock()
 
 	// Whoever asks whether we are there must find us before anybody can know of the session.
-	stop := s.serve(ctx, wire.RunnerCall(id), func(_ context.Context, msg []byte) ([]byte, error) {
-		e, err := wire.Open(msg)
-		if err != nil {
-			return nil, cluster.Wrapf(cluster.Invalid, err, "message can't be read")
-		}
-		return wire.Encode(wire.KindAck, e.ID, wire.Ack{})
-	})
+	stop := s.serve(ctx, wire.RunnerCall(id), s.answer)
 	defer stop()
 	if !s.register(ctx, id, log) {
 		return
@@ -135,6 +130,24 @@ func (s *Session) oneSession(ctx context.Context) {
 		}
 	})
 	s.beats(ctx, id, log)
+}
+
+// answer answers a scheduler that asks whether we are there, and a runner that takes a job over from us.
+func (s *Session) answer(ctx context.Context, msg []byte) ([]byte, error) {
+	e, err := wire.Open(msg)
+	if err != nil {
+		return nil, cluster.Wrapf(cluster.Invalid, err, "message can't be read")
+	}
+	if e.Kind == wire.KindRelease {
+		r, err := wire.Decode[wire.Release](e, wire.KindRelease)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, handoverTime)
+		defer cancel()
+		s.o.Jobs.HandOver(ctx, r.Job, r.Session, r.Epoch)
+	}
+	return wire.Encode(wire.KindAck, e.ID, wire.Ack{})
 }
 
 // serve serves an endpoint; without a bus, nobody asks.

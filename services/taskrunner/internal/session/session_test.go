@@ -259,6 +259,25 @@ func TestFault_LC_1_an_assignment_and_a_status_that_are_lost_come_with_the_heart
 	s.eventually("RUNNING", func() bool { st := s.status("c"); return st != nil && st.State == cluster.StateRunning })
 }
 
+func TestHandover_the_former_holder_lets_go_at_the_request_of_its_successor(t *testing.T) {
+	t.Parallel()
+	hub := membus.New(membus.Faults{}, nil)
+	s := newScheduler(t, hub)
+	former := startRunner(t, hub, nil)
+	s.eventually("registered", func() bool { return s.session() != "" })
+	c := s.create("c")
+	id := cluster.InstanceJob(c.UID)
+	s.commit(true, cluster.Decision{Kind: cluster.Assign, Job: id, Session: s.session(), Epoch: 1})
+	s.eventually("RUNNING", func() bool { st := s.status("c"); return st != nil && st.State == cluster.StateRunning })
+
+	successor := session.New(session.Options{Bus: hub.Connect(), Logger: slog.New(slog.DiscardHandler)})
+	successor.Handover(t.Context(), id, cluster.Former{Session: "nobody", Epoch: 1}) // returns
+	successor.Handover(t.Context(), id, cluster.Former{Session: s.session(), Epoch: 0})
+	require.Len(t, former.jobs.Holding().Held, 1)
+	successor.Handover(t.Context(), id, cluster.Former{Session: s.session(), Epoch: 1})
+	require.Empty(t, former.jobs.Holding().Held)
+}
+
 // A report that a slow scheduler still has in its hands while the runner tells a newer one by another way is stored last.
 func TestFault_DC_3_task_configs_that_an_older_report_overwrote_come_again(t *testing.T) {
 	t.Parallel()

@@ -327,9 +327,11 @@ func (b *bench) start() {
 	var take, do context.Context
 	do, b.do = context.WithCancel(b.t.Context())
 	take, b.take = context.WithCancel(do)
-	go func() {
-		b.done <- in.Run(take, do, job.Env{Spec: b.spec, Report: reports{b.events}, Target: b.targets, Leaving: b.leaving})
-	}()
+	env := job.Env{Spec: b.spec, Report: reports{b.events}, Target: b.targets, Leaving: b.leaving}
+	if b.spec.Former != nil {
+		env.Handover, env.Quiet = func(context.Context) { b.add("ask former") }, func() { b.add("quiet") }
+	}
+	go func() { b.done <- in.Run(take, do, env) }()
 }
 
 // run starts the task, lets it use up its steps, stops it, and returns what happened and Run's error.

@@ -85,6 +85,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	stop := t.watch(take, env.Target)
 	defer stop()
 
+	defer env.FallQuiet()
 	// Stop is called also when Start fails or panics, since Start may have taken hold of something.
 	defer t.stopPlugin()
 	if err := t.start(take); err != nil {
@@ -95,6 +96,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	}
 	t.report.State(cluster.StateRunning)
 	t.log.Info("sink task started", "class", t.spec.Class)
+	env.AskFormer(take) // what the former holder has put, but not committed, would be put twice
 	if err := t.consumer.Subscribe(topicsOf(t.config)); err != nil {
 		return err
 	}

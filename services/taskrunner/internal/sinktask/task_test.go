@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -455,6 +456,22 @@ func TestOnARunnerThatLeavesLittleWaitsToBeCommitted(t *testing.T) { // EX-3
 		require.NoError(t, b.ended())
 		b.do()
 	})
+}
+
+func TestATakeoverAsksTheFormerHolderBeforeItJoinsAndATaskFallsQuietBeforeItCloses(t *testing.T) { // EX-3
+	t.Parallel()
+	b := newBench(t, assign(two), records(0, 10, "a"))
+	b.spec.Former = &cluster.Former{Session: "s0", Epoch: 1}
+	got, err := b.run()
+	require.NoError(t, err)
+	at := func(what string) int {
+		i := slices.IndexFunc(got, func(e string) bool { return strings.HasPrefix(e, what) })
+		require.GreaterOrEqual(t, i, 0, "%s: %q", what, got)
+		return i
+	}
+	require.Less(t, at("ask former"), at("subscribe"))
+	require.Less(t, at("commit map"), at("quiet"))
+	require.Less(t, at("quiet"), at("consumer closed"))
 }
 
 func TestAnAnswerToAnOldCommitIsIgnored(t *testing.T) {

@@ -96,6 +96,7 @@ func (t *task) work(take, do context.Context) error {
 	if err := t.setUp(take); err != nil {
 		return err
 	}
+	defer t.env.FallQuiet()
 	defer t.stopPlugin(do)
 	if err := t.plug.Start(take, taskContext{t}); err != nil {
 		return err
@@ -147,6 +148,8 @@ func (t *task) setUp(ctx context.Context) error {
 // takeOver takes the fence; the topic that offsets are written to is looked after meanwhile. Positions are read by the plugin,
 // once it is fenced. A Kafka that does not answer is waited for: it is shown as a failure, which passes by itself.
 func (t *task) takeOver(ctx context.Context) error {
+	// An open transaction that is cut off, or one that is being committed, would make Kafka refuse the fence for a while.
+	t.env.AskFormer(ctx)
 	for {
 		part, cancel := context.WithTimeout(ctx, t.ComplainAfter)
 		g, gctx := errgroup.WithContext(part)

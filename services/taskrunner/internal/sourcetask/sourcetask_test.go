@@ -106,6 +106,7 @@ type world struct {
 	config    map[string]string
 	worker    map[string]string
 	onPoll    func(ctx context.Context, n *numbers) ([]record.Source, error, bool)
+	handover  func(context.Context)
 
 	committed, dropped atomic.Int64
 	mu                 sync.Mutex
@@ -177,6 +178,7 @@ type run struct {
 	take, do context.CancelFunc
 	target   chan cluster.TargetState
 	done     chan error
+	quiet    chan struct{}
 }
 
 func (w *world) instance() (job.Instance, cluster.JobSpec) {
@@ -192,9 +194,10 @@ func (w *world) start(first cluster.TargetState) *run {
 	inst, spec := w.instance()
 	take, endTake := context.WithCancel(context.Background())
 	do, endDo := context.WithCancel(context.Background())
-	r := &run{take: endTake, do: endDo, target: make(chan cluster.TargetState, 1), done: make(chan error, 1)}
+	r := &run{take: endTake, do: endDo, target: make(chan cluster.TargetState, 1), done: make(chan error, 1), quiet: make(chan struct{})}
 	r.target <- first
-	go func() { r.done <- inst.Run(take, do, job.Env{Spec: spec, Report: report{w}, Target: r.target}) }()
+	env := job.Env{Spec: spec, Report: report{w}, Target: r.target, Handover: w.handover, Quiet: func() { close(r.quiet) }}
+	go func() { r.done <- inst.Run(take, do, env) }()
 	return r
 }
 
@@ -275,6 +278,22 @@ func TestFault_ZT_1_a_successor_fences_the_former_holder_without_gap_or_duplicat
 		w.eventually("the old one writes", func() bool { return w.committed.Load() > 1000 })
 		young := w.start(cluster.Started)
 		require.ErrorIs(w, w.end(old), job.ErrFenced, "it stands down")
+		before := w.committed.Load()
+		w.eventually("the new one writes", func() bool { return w.committed.Load() > before+1000 })
+		young.take()
+		require.NoError(w, w.end(young))
+		w.exactly(int64(len(w.stored())))
+	})
+}
+
+func TestTask_a_successor_that_asks_first_cuts_nobody_off(t *testing.T) {
+	onBrokers(t, func(w *world) {
+		w.limit = 1 << 40
+		old := w.start(cluster.Started)
+		w.eventually("the old one writes", func() bool { return w.committed.Load() > 1000 })
+		w.handover = func(context.Context) { old.take(); <-old.quiet }
+		young := w.start(cluster.Started)
+		require.NoError(w, w.end(old), "it was not fenced")
 		before := w.committed.Load()
 		w.eventually("the new one writes", func() bool { return w.committed.Load() > before+1000 })
 		young.take()
