@@ -214,8 +214,8 @@ func (r *run) body(take, do context.Context) (err error) {
 		return err
 	}
 	env := job.Env{Spec: r.spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
-	if handover := r.sl.s.o.Handover; handover != nil && r.spec.Former != nil {
-		env.Handover = func(ctx context.Context) { handover(ctx, r.spec.Job, *r.spec.Former) }
+	if handover, former := r.sl.s.o.Handover, r.spec.Former; handover != nil && former != nil {
+		env.Handover = func(ctx context.Context) { handover(ctx, env.Spec.Job, *former) } // r.spec moves on
 	}
 	return inst.Run(take, do, env)
 }
