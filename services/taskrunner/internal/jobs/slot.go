@@ -197,25 +197,25 @@ func (sl *slot) start() {
 
 	s.o.Metrics.starts.Inc()
 	go func() {
-		r.done <- r.body(take, do)
+		r.done <- r.body(take, do, spec)
 	}()
 }
 
-// body runs the instance; a panic is this job's failure alone.
-func (r *run) body(take, do context.Context) (err error) {
+// body runs the instance of a spec, for r.spec moves on meanwhile; a panic is this job's failure alone.
+func (r *run) body(take, do context.Context, spec cluster.JobSpec) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.sl.s.o.Metrics.panics.Inc()
 			err = connecterr.Panicked(p)
 		}
 	}()
-	inst, err := r.sl.s.o.Factory(r.spec)
+	inst, err := r.sl.s.o.Factory(spec)
 	if err != nil {
 		return err
 	}
-	env := job.Env{Spec: r.spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
-	if handover, former := r.sl.s.o.Handover, r.spec.Former; handover != nil && former != nil {
-		env.Handover = func(ctx context.Context) { handover(ctx, env.Spec.Job, *former) } // r.spec moves on
+	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
+	if handover := r.sl.s.o.Handover; handover != nil && spec.Former != nil {
+		env.Handover = func(ctx context.Context) { handover(ctx, spec.Job, *spec.Former) }
 	}
 	return inst.Run(take, do, env)
 }
