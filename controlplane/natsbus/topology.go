@@ -20,7 +20,7 @@ import (
 //	millrace.queue.runner.SESSION  stream RUNNERS    scheduler → that session
 //	millrace.aside.FAMILY          stream SET_ASIDE  messages nobody can read, for people
 //	millrace.call.ENDPOINT         core NATS, queue group: scheduler, call.SESSION, validate.CLASS
-//	millrace.topic.TOPIC           core NATS: events, wakes
+//	millrace.topic.TOPIC           core NATS: events, wakes, loglevels
 const (
 	queuePrefix = "millrace.queue."
 	asidePrefix = "millrace.aside."

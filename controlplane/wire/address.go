@@ -12,7 +12,7 @@ import (
 //
 // Queued addresses (Commands, Reports, Runner) keep a message until a consumer acknowledged it or the bus lost it.
 // Endpoints (Scheduler, RunnerCall, Validator) answer requests: one of those that serve an endpoint gets each request.
-// Topics (Events, Wakes) are broadcast to whoever listens now.
+// Topics (Events, Wakes, LogLevels) are broadcast to whoever listens now.
 type Address string
 
 // Fixed addresses.
@@ -22,6 +22,7 @@ const (
 	Scheduler Address = "scheduler" // endpoint: register, define, beat, specs; any scheduler answers
 	Events    Address = "events"    // topic: Changed
 	Wakes     Address = "wakes"     // topic: any scheduler replica → the one that leads: look now
+	LogLevels Address = "loglevels" // topic: LogLevel, for every process
 )
 
 // Runner is the queue of one session: assign, release.
@@ -82,7 +83,7 @@ func (a Address) Role() Role {
 		return Queue
 	case Scheduler:
 		return Endpoint
-	case Events, Wakes:
+	case Events, Wakes, LogLevels:
 		return Topic
 	}
 	return NoRole

@@ -24,6 +24,7 @@ func TestAddress_forms_stay_as_they_are(t *testing.T) {
 		{wire.Scheduler, "scheduler", wire.Endpoint, "scheduler"},
 		{wire.Events, "events", wire.Topic, "events"},
 		{wire.Wakes, "wakes", wire.Topic, "wakes"},
+		{wire.LogLevels, "loglevels", wire.Topic, "loglevels"},
 		{wire.Runner("0d9f-5_A"), "runner.0d9f-5_A", wire.Queue, "runner"},
 		{wire.RunnerCall("0d9f"), "call.0d9f", wire.Endpoint, "call"},
 		{wire.Validator("a.B$c"), "validate.x612e422463", wire.Endpoint, "validate"},

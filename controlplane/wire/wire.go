@@ -32,6 +32,7 @@ const (
 	KindValidate Kind = "validate" // ValidateRequest → ValidateReply
 	KindPing     Kind = "ping"     // Ack: scheduler → runner, is somebody there?
 	KindChanged  Kind = "changed"  // Changed: broadcast after a status was stored
+	KindLogLevel Kind = "loglevel" // LogLevel: broadcast to every process
 	KindError    Kind = "error"    // ErrorReply: answer to any request
 	KindAck      Kind = "ack"      // Ack
 )
@@ -105,6 +106,26 @@ type ValidateReply struct {
 // Changed tells that something about a connector's statuses or tasks was stored.
 type Changed struct {
 	UIDs []cluster.UID `json:"uids"`
+}
+
+// LogLevel sets the level of a logger in whoever listens now. It is kept nowhere: a process that starts later begins with
+// its own levels.
+type LogLevel struct {
+	Logger string `json:"logger"`
+	Level  string `json:"level"`
+}
+
+// HearLogLevels is a listener of LogLevels; what can't be read is dropped.
+func HearLogLevels(set func(logger, level string)) func(msg []byte) {
+	return func(msg []byte) {
+		e, err := Open(msg)
+		if err != nil {
+			return
+		}
+		if l, err := Decode[LogLevel](e, KindLogLevel); err == nil {
+			set(l.Logger, l.Level)
+		}
+	}
 }
 
 // Ack is an empty answer.

@@ -76,6 +76,7 @@ func goldens() []golden {
 			decodeAs[wire.ValidateReply](wire.KindValidate)},
 		{"ping", wire.KindPing, wire.Ack{}, decodeAs[wire.Ack](wire.KindPing)},
 		{"changed", wire.KindChanged, wire.Changed{UIDs: []cluster.UID{"0d9f5ab2-uid", "11"}}, decodeAs[wire.Changed](wire.KindChanged)},
+		{"loglevel", wire.KindLogLevel, wire.LogLevel{Logger: "org.example", Level: "DEBUG"}, decodeAs[wire.LogLevel](wire.KindLogLevel)},
 		{"ack", wire.KindAck, wire.Ack{}, decodeAs[wire.Ack](wire.KindAck)},
 		{"error", wire.KindError, wire.ErrorReply{Code: cluster.StaleEpoch, Message: "epoch 6 is over"}, decodeAs[wire.ErrorReply]("error")},
 	}
@@ -265,4 +266,18 @@ func FuzzOpenDecode(f *testing.F) {
 			require.Equal(t, string(b), string(b2), "a second round must change nothing")
 		}
 	})
+}
+
+func TestHearLogLevels_drops_what_it_cannot_read(t *testing.T) {
+	t.Parallel()
+	var got []string
+	hear := wire.HearLogLevels(func(logger, level string) { got = append(got, logger+"="+level) })
+	good, err := wire.Encode(wire.KindLogLevel, "", wire.LogLevel{Logger: "a.b", Level: "DEBUG"})
+	require.NoError(t, err)
+	other, err := wire.Encode(wire.KindAck, "", wire.Ack{})
+	require.NoError(t, err)
+	for _, msg := range [][]byte{nil, []byte("{"), other, good} {
+		hear(msg)
+	}
+	require.Equal(t, []string{"a.b=DEBUG"}, got)
 }

@@ -42,26 +42,35 @@ const (
 	KeyDurMS     = "dur_ms"
 )
 
-// NewLogger writes JSON or text lines of at least level ("debug", "info", "warn", "error") to w. format "auto" is text
-// on a terminal and JSON elsewhere.
+// NewLogger writes JSON or text lines of at least level (off, fatal, error, warn, info, debug, trace or all) to w. format
+// "auto" is text on a terminal and JSON elsewhere. Its named loggers (Named) have levels of their own, which begin as level.
 func NewLogger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("log level %q: must be debug, info, warn or error", level)
+	l, ok := ParseLevel(level)
+	if !ok {
+		return nil, levelError(level)
 	}
-	opts := &slog.HandlerOptions{Level: l}
+	out, err := lineHandler(w, format)
+	if err != nil {
+		return nil, err
+	}
+	all := newLevels(l)
+	return slog.New(&handler{all, all.root, out, out}), nil
+}
+
+func lineHandler(w io.Writer, format string) (slog.Handler, error) {
+	opts := &slog.HandlerOptions{Level: LevelAll, ReplaceAttr: showLevel}
 	switch format {
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		return slog.NewJSONHandler(w, opts), nil
 	case "text":
-		return slog.New(slog.NewTextHandler(w, opts)), nil
+		return slog.NewTextHandler(w, opts), nil
 	case "auto":
 		if f, ok := w.(*os.File); ok {
 			if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-				return slog.New(slog.NewTextHandler(w, opts)), nil
+				return slog.NewTextHandler(w, opts), nil
 			}
 		}
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
+		return slog.NewJSONHandler(w, opts), nil
 	}
 	return nil, fmt.Errorf("log format %q: must be auto, json or text", format)
 }

@@ -41,7 +41,7 @@ func (p Program) Main() {
 // run is Main with everything given; logs go to stderr.
 func (p Program) run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
 	var l logSettings
-	p.Table.String(&l.level, "log-level", "info", "Least level of log lines: debug, info, warn or error.")
+	p.Table.String(&l.level, "log-level", "info", "Least level of log lines at the start: off, fatal, error, warn, info, debug, trace or all.")
 	p.Table.String(&l.format, "log-format", "auto", "Form of log lines: json, text, or auto (text on a terminal).")
 	rest, err := p.Table.Parse(args, getenv, stdout, version.String(p.Name))
 	if errors.Is(err, env.ErrHelp) {

@@ -25,7 +25,7 @@ func TestProgram_exit_codes_and_what_is_printed(t *testing.T) {
 		"help":                {args: []string{"-help"}, code: 0, out: "-listen"},
 		"version":             {args: []string{"-version"}, code: 0, out: "millrace-test 0."},
 		"an unknown flag":     {args: []string{"-nope"}, code: 2, bad: "millrace-test: "},
-		"a bad log level":     {args: []string{"-log-level", "loud"}, code: 2, bad: "must be debug, info, warn or error"},
+		"a bad log level":     {args: []string{"-log-level", "loud"}, code: 2, bad: "must be off, fatal, error, warn, info, debug, trace or all"},
 		"a fault":             {err: errors.New("boom"), code: 1, bad: "millrace-test: boom"},
 		"a missing server":    {err: exitcode.Missing(errors.New("no database")), code: 3, bad: "no database"},
 		"bad input":           {err: exitcode.Input(errors.New("no such file")), code: 2, bad: "no such file"},

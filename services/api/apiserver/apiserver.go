@@ -60,7 +60,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := checkListen(cfg); err != nil {
 		return err
 	}
-	stack := lifecycle.New(cfg.Logger)
+	log, levels := obs.Leveled(cfg.Logger)
+	cfg.Logger = log
+	stack := lifecycle.New(obs.Named(log, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
 	}()
@@ -80,14 +82,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}},
 		{Name: "bus", Reason: "commands and validation go over it", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			o := cfg.NATS
-			o.Name, o.Logger, o.Registerer = "api", cfg.Logger, cfg.Registerer
+			o.Name, o.Logger, o.Registerer = "api", obs.Named(log, obs.LogBus), cfg.Registerer
 			if bus, err = natsbus.Connect(ctx, o); err != nil {
 				return nil, exitcode.Input(err)
 			}
 			return bus.Close, nil
 		}},
 		{Name: "herder", Reason: "sends what was committed until the end", Start: func(context.Context) (lifecycle.CloseFunc, error) {
-			h, err = herder.New(herder.Config{Store: st, Bus: bus, Logger: cfg.Logger})
+			h, err = herder.New(herder.Config{Store: st, Bus: bus, Levels: levels, Logger: obs.Named(log, obs.LogHerder)})
 			if err != nil {
 				return nil, err
 			}
@@ -106,7 +108,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 				return nil, exitcode.Missing(fmt.Errorf("listening for requests: %w", err))
 			}
 			info.Addr = ln.Addr().String()
-			srv := httpapi.New(httpapi.Options{Herder: h, Logger: cfg.Logger, Metrics: httpapi.NewMetrics(cfg.Registerer)})
+			srv := httpapi.New(httpapi.Options{Herder: h, Logger: obs.Named(log, obs.LogRest), Metrics: httpapi.NewMetrics(cfg.Registerer)})
 			go func() { done <- srv.Serve(ln) }()
 			return srv.Shutdown, nil
 		}},

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/pgstore"
+	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -66,7 +67,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Registerer == nil {
 		cfg.Registerer = prometheus.NewRegistry() // nobody reads it
 	}
-	stack := lifecycle.New(cfg.Logger)
+	log, levels := obs.Leveled(cfg.Logger)
+	cfg.Logger = log
+	stack := lifecycle.New(obs.Named(log, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
 	}()
@@ -84,11 +87,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}},
 		{Name: "bus", Reason: "everything else talks over it", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			o := cfg.NATS
-			o.Name, o.Logger, o.Registerer = "scheduler "+cfg.ID, cfg.Logger, cfg.Registerer
+			o.Name, o.Logger, o.Registerer = "scheduler "+cfg.ID, obs.Named(log, obs.LogBus), cfg.Registerer
 			if b, err = natsbus.Connect(ctx, o); err != nil {
 				return nil, exitcode.Input(err)
 			}
 			return b.Close, nil
+		}},
+		{Name: "log levels", Reason: "may be set for all processes at any time", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			stop, err := b.Listen(wire.LogLevels, wire.HearLogLevels(levels.Apply))
+			return plain(stop), err
 		}},
 	} {
 		if err := stack.Start(ctx, step); err != nil {

@@ -71,13 +71,13 @@ type service struct {
 func newService(cfg Config, st store, b bus) *service {
 	s := &service{cfg: cfg, store: st, bus: b, log: cfg.Logger}
 	s.waker = loop.NewWaker(b.Broadcast, s.leading.Load)
-	s.queue = deliver.NewQueue(deliver.Direct{Bus: b, Store: st, Wake: s.waker.Wake, Logger: cfg.Logger})
-	s.inbox = inbox.New(inbox.Config{Store: st, Bus: b, Deliver: s.queue, Wake: s.waker.Wake, Logger: cfg.Logger,
+	s.queue = deliver.NewQueue(deliver.Direct{Bus: b, Store: st, Wake: s.waker.Wake, Logger: obs.Named(cfg.Logger, obs.LogDelivery)})
+	s.inbox = inbox.New(inbox.Config{Store: st, Bus: b, Deliver: s.queue, Wake: s.waker.Wake, Logger: obs.Named(cfg.Logger, obs.LogInbox),
 		Metrics: inbox.NewMetrics(cfg.Registerer)})
-	s.relay = relay.New(relay.Config{Store: st, Bus: b, Wake: s.waker.Wake, Logger: cfg.Logger, Metrics: relay.NewMetrics(cfg.Registerer)})
+	s.relay = relay.New(relay.Config{Store: st, Bus: b, Wake: s.waker.Wake, Logger: obs.Named(cfg.Logger, obs.LogRelay), Metrics: relay.NewMetrics(cfg.Registerer)})
 	s.board = signals.NewBoard(cfg.Signals, cfg.Registerer)
 	s.loop = loop.New(loop.Config{Store: st, Bus: b, Deliver: s.queue, Waker: s.waker, Plan: cfg.Plan, Heartbeat: cfg.Heartbeat,
-		Poll: cfg.Poll, Logger: cfg.Logger, Metrics: loop.NewMetrics(cfg.Registerer), Observe: s.board.Observe})
+		Poll: cfg.Poll, Logger: obs.Named(cfg.Logger, obs.LogPlanner), Metrics: loop.NewMetrics(cfg.Registerer), Observe: s.board.Observe})
 	return s
 }
 
@@ -202,7 +202,7 @@ func (s *service) listen(ctx context.Context, info *Info) (lifecycle.CloseFunc, 
 
 // elect wants to lead until ctx ends.
 func (s *service) elect(ctx context.Context) {
-	lease.Run(ctx, s.store, lease.Options{Holder: s.cfg.ID, Logger: s.log}, s.lead)
+	lease.Run(ctx, s.store, lease.Options{Holder: s.cfg.ID, Logger: obs.Named(s.log, obs.LogLease)}, s.lead)
 }
 
 // lead is what this replica does while it leads.

@@ -42,13 +42,13 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 		return nil, err
 	}
 	f.offsets = offsets.NewStore(offsets.Options{Topic: w.OffsetsTopic, Partitions: w.OffsetsPartitions, Replication: w.OffsetsReplication,
-		Consumer: consumer, Admin: admin, Logger: log})
+		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)})
 	pipelines := pipeline.NewMetrics(cfg.Registerer)
 
-	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: resolve, FencedSources: w.ExactlyOnce, Logger: log,
+	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: resolve, FencedSources: w.ExactlyOnce, Logger: obs.Named(log, obs.LogConnector),
 		Offsets: func(name string, _ map[string]string) source.OffsetReader { return f.offsets.Reader(name) }})
 	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: resolve, ConsumerConfig: w.Consumer,
-		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: log, Metrics: sinktask.NewMetrics(cfg.Registerer),
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask), Metrics: sinktask.NewMetrics(cfg.Registerer),
 		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
 			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task,
 				Metrics: pipelines, Logger: s.Logger, DeadLetters: func(topic string) (pipeline.DeadLetters, error) { return f.deadLetters(s, topic, pipelines) }})
@@ -58,7 +58,7 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 			return p, nil
 		}})
 	sources := sourcetask.Deps{Plugin: cfg.Plugins.Find, Resolve: resolve, Offsets: f.offsets.Reader, OffsetsTopic: w.OffsetsTopic, EnsureOffsets: f.offsets.Ensure,
-		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: log, Metrics: sourcetask.NewMetrics(cfg.Registerer),
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask), Metrics: sourcetask.NewMetrics(cfg.Registerer),
 		Producer: func(s sourcetask.Settings, transactionalID string) (sourcetask.Producer, error) {
 			client, err := w.Producer(s.Config, s.Spec.Job, s.Spec.Name, false)
 			if err != nil {
@@ -80,6 +80,7 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 		Topics: f.topics}
 	if w.ExactlyOnce {
 		sources.TransactionalID = w.TransactionalID
+		sources.Logger = obs.Named(log, obs.LogExactlyOnce)
 	}
 	f.source = sourcetask.New(sources)
 	return f, nil

@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
+	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -94,8 +95,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	log := cfg.Logger.With(slog.String(obs.KeyWorkerID, cfg.WorkerID))
-	stack := lifecycle.New(log)
+	base, levels := obs.Leveled(cfg.Logger)
+	base = base.With(slog.String(obs.KeyWorkerID, cfg.WorkerID))
+	log := obs.Named(base, obs.LogWorker)
+	stack := lifecycle.New(obs.Named(base, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
 	}()
@@ -118,11 +121,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	for _, step := range []lifecycle.Step{
 		{Name: "bus", Reason: "everything else talks over it, up to the goodbye", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			o := cfg.NATS
-			o.Name, o.Logger, o.Registerer = "runner "+cfg.WorkerID, log, cfg.Registerer
+			o.Name, o.Logger, o.Registerer = "runner "+cfg.WorkerID, obs.Named(base, obs.LogBus), cfg.Registerer
 			if bus, err = natsbus.Connect(ctx, o); err != nil {
 				return nil, exitcode.Input(err)
 			}
 			return bus.Close, nil
+		}},
+		{Name: "log levels", Reason: "may be set for all processes at any time", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			stop, err := bus.Listen(wire.LogLevels, wire.HearLogLevels(levels.Apply))
+			return func(context.Context) error { stop(); return nil }, err
 		}},
 		{Name: "kafka", Reason: "shared clients outlive the jobs that use them", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			return kinds.close, nil
@@ -139,7 +146,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 				Registration: cluster.Registration{Runner: cluster.RunnerID(cfg.WorkerID), Pool: cfg.Pool, Labels: cfg.Labels,
 					Capacity: cfg.Capacity, Version: version.Millrace},
 				Plugins: plugins, KafkaClusterID: func() string { return kafkaID.Load().(string) },
-				Bus: bus, HTTP: httpDoor(cfg), Jobs: sup, Outbox: outbox, Heartbeat: cfg.Heartbeat, Logger: log,
+				Bus: bus, HTTP: httpDoor(cfg), Jobs: sup, Outbox: outbox, Heartbeat: cfg.Heartbeat, Logger: obs.Named(base, obs.LogSession),
 				Metrics: session.NewMetrics(cfg.Registerer)})
 			return ses.Goodbye, nil
 		}},
@@ -154,7 +161,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return sup.Close, nil
 		}},
 		{Name: "validation", Reason: "answers as long as we take jobs", Start: func(context.Context) (lifecycle.CloseFunc, error) {
-			return kinds.serveValidation(bus, log)
+			return kinds.serveValidation(bus, obs.Named(base, obs.LogValidator))
 		}},
 		{Name: "drain", Reason: "the first to hear that we stop: jobs move while they still run", Timeout: cfg.DrainTimeout + closeMargin,
 			Start: func(context.Context) (lifecycle.CloseFunc, error) {

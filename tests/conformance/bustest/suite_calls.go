@@ -157,10 +157,10 @@ func oneServes(t *testing.T, in Instance) {
 func broadcasts(t *testing.T, in Instance) {
 	a, b := connect(t, in), connect(t, in)
 	require.NoError(t, a.Broadcast(wire.Events, []byte("nobody hears")))
-	one, two, other := newInbox(), newInbox(), newInbox()
+	one, two, other, levels := newInbox(), newInbox(), newInbox(), newInbox()
 	stop, err := a.Listen(wire.Events, one.add)
 	require.NoError(t, err)
-	for i, l := range map[*inbox]wire.Address{two: wire.Events, other: wire.Wakes} {
+	for i, l := range map[*inbox]wire.Address{two: wire.Events, other: wire.Wakes, levels: wire.LogLevels} {
 		stop, err := b.Listen(l, i.add)
 		require.NoError(t, err)
 		t.Cleanup(stop)
@@ -173,6 +173,8 @@ func broadcasts(t *testing.T, in Instance) {
 	stop()
 	require.NoError(t, b.Broadcast(wire.Wakes, []byte("w")))
 	require.NoError(t, b.Broadcast(wire.Events, []byte("3")))
+	require.NoError(t, b.Broadcast(wire.LogLevels, []byte("l")))
+	levels.wait(t, "l")
 	two.wait(t, "3")
 	other.wait(t, "w")
 	require.Equal(t, []string{"1", "2"}, one.all())

@@ -40,6 +40,7 @@ type Store interface {
 type Bus interface {
 	Publish(ctx context.Context, to wire.Address, id string, msg []byte) error
 	Request(ctx context.Context, to wire.Address, msg []byte) ([]byte, error)
+	Broadcast(topic wire.Address, msg []byte) error
 	Listen(topic wire.Address, h func(msg []byte)) (stop func(), err error)
 	Connected() time.Duration
 }
@@ -48,6 +49,7 @@ type Bus interface {
 type Config struct {
 	Store  Store
 	Bus    Bus
+	Levels *obs.Levels // of the loggers of this process; nil: those of Logger
 	Logger *slog.Logger
 	// ValidateTimeout bounds the question to a runner; then the stored definition decides. 0 = 10 s.
 	ValidateTimeout time.Duration
@@ -57,6 +59,7 @@ type Config struct {
 type Herder struct {
 	store   Store
 	bus     Bus
+	levels  *obs.Levels
 	log     *slog.Logger
 	timeout time.Duration
 	changes changes

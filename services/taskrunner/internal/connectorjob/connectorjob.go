@@ -143,7 +143,7 @@ func (in *instance) start(ctx context.Context, spec cluster.JobSpec) error {
 		return err
 	}
 	in.config = config
-	cc := &connectorContext{in: in, log: in.log}
+	cc := &connectorContext{in: in, log: obs.Named(in.log, in.plugin.Class)}
 	if in.plugin.Kind == plugin.Source && in.d.Offsets != nil {
 		cc.offsets = in.d.Offsets(spec.Name, config)
 	}

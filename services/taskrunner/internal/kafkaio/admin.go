@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"github.com/millrace/millrace/internal/obs"
 )
 
 // ErrTopicExists and ErrGroupInUse are answers of Admin that callers act on.
@@ -47,7 +49,7 @@ type Admin struct {
 
 // NewAdmin makes an admin client. It does not wait for a broker. Close it.
 func NewAdmin(cfg Config, log *slog.Logger) (*Admin, error) {
-	c := newClient(cfg, log)
+	c := newClient(cfg, obs.Named(log, obs.LogAdmin))
 	ka, err := kafka.NewAdminClient(build(c, cfg, nil, nil, sharedDefaults))
 	if err != nil {
 		c.closeLogs()

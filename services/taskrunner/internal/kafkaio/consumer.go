@@ -13,6 +13,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
 
@@ -101,7 +102,7 @@ const pollSlice = 50 * time.Millisecond
 // NewConsumer makes a consumer; it joins its group when Subscribe was called, inside Poll. It does not wait for a broker. A
 // configuration that librdkafka does not understand is a connecterr.Config error. Close it.
 func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
-	c := newClient(cc.Client, cc.Logger)
+	c := newClient(cc.Client, obs.Named(cc.Logger, obs.LogConsumer))
 	special := kafka.ConfigMap{"group.id": cc.Group}
 	if cc.InstanceID != "" {
 		special["group.instance.id"] = cc.InstanceID

@@ -13,6 +13,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
@@ -74,7 +75,7 @@ var errClosed = errors.New("the Kafka client is closed")
 // NewProducer makes a producer. It does not wait for a broker; a configuration that librdkafka does not understand is a
 // connecterr.Config error. Close it.
 func NewProducer(_ context.Context, pc ProducerConfig) (*Producer, error) {
-	c := newClient(pc.Client, pc.Logger)
+	c := newClient(pc.Client, obs.Named(pc.Logger, obs.LogProducer))
 	forced := Config{}
 	if pc.TransactionalID != "" {
 		forced["transactional.id"] = pc.TransactionalID

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
@@ -72,7 +73,7 @@ func newTolerance(o Options) (*tolerance, error) {
 	if len(problems) > 0 {
 		return nil, connecterr.New(connecterr.Config, "%s", problems[0].Message)
 	}
-	t := &tolerance{connector: o.Connector, task: o.Task, log: o.Logger, metrics: o.Metrics,
+	t := &tolerance{connector: o.Connector, task: o.Task, log: obs.Named(o.Logger, obs.LogErrors), metrics: o.Metrics,
 		retryFor: time.Duration(v.Int("errors.retry.timeout")) * time.Millisecond, forever: v.Int("errors.retry.timeout") < 0,
 		delayMax: time.Duration(v.Int("errors.retry.delay.max.ms")) * time.Millisecond,
 		all:      v.String("errors.tolerance") == "all", logErrors: v.Bool("errors.log.enable"), logRecords: v.Bool("errors.log.include.messages"),

@@ -378,7 +378,7 @@ func (t *task) close(do context.Context) {
 type taskContext struct{ t *task }
 
 func (c taskContext) Config() map[string]string    { return c.t.config }
-func (c taskContext) Logger() *slog.Logger         { return c.t.log }
+func (c taskContext) Logger() *slog.Logger         { return obs.Named(c.t.log, c.t.plugin.TaskClass) }
 func (c taskContext) Offsets() source.OffsetReader { return c.t.Offsets(c.t.spec.Name) }
 func (c taskContext) Transactions() source.Transactions {
 	if c.t.bounds == nil {
