@@ -3,7 +3,7 @@ package allinone_test
 import (
 	"context"
 	"errors"
-	"log/slog"
+	"io"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/embedded/pgembed"
+	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
@@ -26,8 +27,10 @@ func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 	dir := t.TempDir()
 	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{dir}}), converters.All()...)...)
 	require.NoError(t, err)
+	log, err := obs.NewLogger(io.Discard, "json", "warn")
+	require.NoError(t, err)
 	ready := make(chan allinone.Info, 1)
-	cfg := allinone.Config{Listen: "127.0.0.1:0", DataDir: dir, PostgresFetch: true, Plugins: plugins, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
+	cfg := allinone.Config{Listen: "127.0.0.1:0", DataDir: dir, PostgresFetch: true, Plugins: plugins, Logger: log, Registerer: prometheus.NewRegistry(),
 		Worker: map[string]string{"value.converter.schemas.enable": "false", "key.converter.schemas.enable": "false", "offset.flush.interval.ms": "1000"},
 		Ready:  func(i allinone.Info) { ready <- i }}
 	if change != nil {

@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := checkListen(cfg); err != nil {
 		return err
 	}
-	log, levels := obs.Leveled(cfg.Logger)
+	log, _ := obs.Leveled(cfg.Logger)
 	cfg.Logger = log
 	stack := lifecycle.New(obs.Named(log, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
@@ -89,7 +89,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return bus.Close, nil
 		}},
 		{Name: "herder", Reason: "sends what was committed until the end", Start: func(context.Context) (lifecycle.CloseFunc, error) {
-			h, err = herder.New(herder.Config{Store: st, Bus: bus, Levels: levels, Logger: obs.Named(log, obs.LogHerder)})
+			h, err = herder.New(herder.Config{Store: st, Bus: bus, Logger: obs.Named(log, obs.LogHerder)})
 			if err != nil {
 				return nil, err
 			}

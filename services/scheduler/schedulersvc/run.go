@@ -16,7 +16,6 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/pgstore"
-	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -67,7 +66,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Registerer == nil {
 		cfg.Registerer = prometheus.NewRegistry() // nobody reads it
 	}
-	log, levels := obs.Leveled(cfg.Logger)
+	log, _ := obs.Leveled(cfg.Logger)
 	cfg.Logger = log
 	stack := lifecycle.New(obs.Named(log, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
@@ -92,10 +91,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 				return nil, exitcode.Input(err)
 			}
 			return b.Close, nil
-		}},
-		{Name: "log levels", Reason: "may be set for all processes at any time", Start: func(context.Context) (lifecycle.CloseFunc, error) {
-			stop, err := b.Listen(wire.LogLevels, wire.HearLogLevels(levels.Apply))
-			return plain(stop), err
 		}},
 	} {
 		if err := stack.Start(ctx, step); err != nil {

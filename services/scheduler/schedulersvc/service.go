@@ -103,6 +103,11 @@ func (s *service) start(ctx context.Context, stack *lifecycle.Stack, info *Info)
 		{Name: "internal listener", Reason: "answers runners when the bus is away", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			return s.listen(ctx, info)
 		}},
+		{Name: "log levels", Reason: "may be set for all processes at any time", Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			_, levels := obs.Leveled(s.log)
+			stop, err := s.bus.Listen(wire.LogLevels, wire.HearLogLevels(levels.Apply))
+			return plain(stop), err
+		}},
 		{Name: "wakes", Reason: "the leader must hear from the start", Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			stop, err := s.bus.Listen(wire.Wakes, s.waker.Heard)
 			return plain(stop), err

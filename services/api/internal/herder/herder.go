@@ -49,8 +49,7 @@ type Bus interface {
 type Config struct {
 	Store  Store
 	Bus    Bus
-	Levels *obs.Levels // of the loggers of this process; nil: those of Logger
-	Logger *slog.Logger
+	Logger *slog.Logger // its levels are those that users read and set
 	// ValidateTimeout bounds the question to a runner; then the stored definition decides. 0 = 10 s.
 	ValidateTimeout time.Duration
 }
@@ -64,24 +63,32 @@ type Herder struct {
 	timeout time.Duration
 	changes changes
 
-	stop    func()
-	sending sync.WaitGroup
+	stop, stopLevels func()
+	sending          sync.WaitGroup
 }
 
 // New makes a herder.
 func New(cfg Config) (*Herder, error) {
-	h := &Herder{store: cfg.Store, bus: cfg.Bus, log: cfg.Logger, timeout: cfg.ValidateTimeout}
+	h := &Herder{store: cfg.Store, bus: cfg.Bus, timeout: cfg.ValidateTimeout}
+	h.log, h.levels = obs.Leveled(cfg.Logger)
 	if h.timeout <= 0 {
 		h.timeout = 10 * time.Second
 	}
-	stop, err := cfg.Bus.Listen(wire.Events, h.changes.heard)
-	h.stop = stop
-	return h, err
+	var err error
+	if h.stop, err = cfg.Bus.Listen(wire.Events, h.changes.heard); err != nil {
+		return nil, err
+	}
+	if h.stopLevels, err = cfg.Bus.Listen(wire.LogLevels, wire.HearLogLevels(h.levels.Apply)); err != nil {
+		h.stop()
+		return nil, err
+	}
+	return h, nil
 }
 
 // Close waits until what was committed has been sent, or ctx ends.
 func (h *Herder) Close(ctx context.Context) error {
 	h.stop()
+	h.stopLevels()
 	done := make(chan struct{})
 	go func() { h.sending.Wait(); close(done) }()
 	select {

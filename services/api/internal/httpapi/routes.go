@@ -43,5 +43,9 @@ func Routes() []Route {
 		{Method: http.MethodGet, Pattern: "/connector-plugins", Doc: "Installed plugins; with connectorsOnly=false all kinds.", handle: (*server).plugins},
 		{Method: http.MethodGet, Pattern: "/connector-plugins/{p}/config", Doc: "Keys of a plugin.", handle: (*server).pluginConfig},
 		{Method: http.MethodPut, Pattern: "/connector-plugins/{p}/config/validate", Doc: "Check a configuration without storing it.", body: true, handle: (*server).validate},
+
+		{Method: http.MethodGet, Pattern: "/admin/loggers", Doc: "Loggers of this process with their levels.", handle: (*server).loggers},
+		{Method: http.MethodGet, Pattern: "/admin/loggers/{l}", Doc: "Level of a logger.", handle: (*server).logger},
+		{Method: http.MethodPut, Pattern: "/admin/loggers/{l}", Doc: "Set the level of a logger and those below it; with scope=cluster in every process.", body: true, handle: (*server).setLogger},
 	}
 }
