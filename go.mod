@@ -20,7 +20,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
+require (
+	github.com/magiconair/properties v1.18.12 // indirect
+	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
+)
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/env"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
@@ -15,11 +16,15 @@ import (
 
 type settings struct {
 	apiserver.Config
+	workerFile string
+	worker     map[string]string
 }
 
 func (s *settings) table() *env.Table {
 	t := env.New("api", "Serves the REST API of Kafka Connect.")
-	t.String(&s.Listen, "listen", apiserver.DefaultListen, "Address of the REST API.")
+	t.String(&s.Listen, "listen", "", "Address of the REST API; empty: listeners of the worker configuration, else "+apiserver.DefaultListen+".")
+	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file), for the keys of the REST server.")
+	t.Map(&s.worker, "worker", "", "Single worker properties by their Kafka Connect names; they win over the file.")
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Listen on an address that is not loopback although nobody has to log in.")
 	t.Secret(&s.Postgres, "postgres-url", "URL of the Postgres database, for example postgres://user:password@host/millrace.")
 	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
@@ -37,9 +42,13 @@ func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) error 
 	if s.Postgres == "" {
 		return exitcode.Input(fmt.Errorf("-postgres-url or %s must name the database", env.Variable("postgres-url")))
 	}
+	var err error
+	if s.Worker, err = workerconfig.Load(s.workerFile, s.worker); err != nil {
+		return exitcode.Input(err)
+	}
 	s.Logger, s.Registerer = log, obs.NewRegistry()
 	s.Ready = func(i apiserver.Info) {
-		log.Info("api is up", slog.String("listen", i.Addr), slog.String("admin", i.Admin))
+		log.Info("api is up", slog.Any("listen", i.URLs), slog.String("admin", i.Admin))
 	}
 	return apiserver.Run(ctx, s.Config)
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ import (
 
 // Config says what is given and what is embedded.
 type Config struct {
-	Listen         string // of the REST API
+	Listen         string // of the REST API; wins over the worker property listeners
 	AllowAnonymous bool   // needed to listen elsewhere than on loopback
 	AdminListen    string // metrics and health of the whole process; "" for none
 
@@ -57,7 +58,8 @@ type Config struct {
 
 // Info is where things are.
 type Info struct {
-	API, Admin                   string // host:port
+	API, Admin                   string   // host:port
+	URLs, AdminURLs              []string // of the REST API, and of listeners that serve only /admin
 	Postgres, NATS, Kafka        string
 	DataDir                      string
 	EmbeddedPostgres             bool
@@ -204,9 +206,7 @@ func (a *allinone) scheduler(ctx context.Context) (lifecycle.CloseFunc, error) {
 func (a *allinone) runner(ctx context.Context, i int) (lifecycle.CloseFunc, error) {
 	name := fmt.Sprintf("runner-%d", i+1)
 	props := map[string]string{}
-	for k, v := range a.cfg.Worker {
-		props[k] = v
-	}
+	maps.Copy(props, a.cfg.Worker)
 	props["bootstrap.servers"] = a.info.Kafka
 	return a.service(ctx, name, func(ctx context.Context, ready func()) error {
 		return runner.Run(ctx, runner.Config{WorkerID: a.workerID(i), NATS: a.bus(), Worker: props, Plugins: a.cfg.Plugins,
@@ -234,9 +234,9 @@ func (a *allinone) workerID(i int) string {
 
 func (a *allinone) api(ctx context.Context) (lifecycle.CloseFunc, error) {
 	return a.service(ctx, "api", func(ctx context.Context, ready func()) error {
-		return apiserver.Run(ctx, apiserver.Config{Postgres: a.info.Postgres, NATS: a.bus(), Listen: a.cfg.Listen, AllowAnonymous: a.cfg.AllowAnonymous,
+		return apiserver.Run(ctx, apiserver.Config{Postgres: a.info.Postgres, NATS: a.bus(), Worker: a.cfg.Worker, Listen: a.cfg.Listen, AllowAnonymous: a.cfg.AllowAnonymous,
 			Logger: a.log.With(slog.String("service", "api")), Registerer: a.metrics("api"), Ready: func(info apiserver.Info) {
-				a.info.API = info.Addr
+				a.info.API, a.info.URLs, a.info.AdminURLs = info.Addr, info.URLs, info.AdminURLs
 				ready()
 			}})
 	})

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,7 +18,6 @@ import (
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/services/api/internal/herder"
-	"github.com/millrace/millrace/services/api/internal/httpapi"
 )
 
 // Config is what an api needs. Postgres, NATS and Logger are required.
@@ -28,8 +25,10 @@ type Config struct {
 	Postgres string // URL of the database
 	NATS     natsbus.Options
 
-	Listen string // host:port; 127.0.0.1:8083 when empty
-	// AllowAnonymous is needed to listen elsewhere than on loopback, since nobody has to log in (S8).
+	// Worker holds worker properties by their Kafka Connect names; those of the REST server are looked at.
+	Worker map[string]string
+	Listen string // host:port; it wins over the property listeners. 127.0.0.1:8083 when neither is there
+	// AllowAnonymous is needed to listen elsewhere than on loopback when nobody has to log in (S8).
 	AllowAnonymous bool
 	AdminListen    string // metrics and health; "" for none
 
@@ -40,7 +39,9 @@ type Config struct {
 
 // Info is what an api that has started says of itself.
 type Info struct {
-	Addr, Admin string // bound addresses; Admin is "" without a listener
+	Addr, Admin string   // bound addresses; Admin is "" without a listener
+	URLs        []string // of the REST API, one for each listener
+	AdminURLs   []string // of listeners that serve only /admin
 }
 
 // DefaultListen is where the API listens unless told otherwise.
@@ -54,14 +55,12 @@ const (
 // Run serves until ctx ends, then drains and returns nil. A database that does not answer is waited for, up to a minute; a
 // bus that is away, for ever.
 func Run(ctx context.Context, cfg Config) (err error) {
-	if cfg.Listen == "" {
-		cfg.Listen = DefaultListen
-	}
-	if err := checkListen(cfg); err != nil {
-		return err
-	}
 	log, _ := obs.Leveled(cfg.Logger)
 	cfg.Logger = log
+	rest, err := restConfig(cfg)
+	if err != nil {
+		return exitcode.Input(err)
+	}
 	stack := lifecycle.New(obs.Named(log, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
@@ -71,7 +70,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		bus  *natsbus.Bus
 		h    *herder.Herder
 		info Info
-		done = make(chan error, 1)
+		done = make(chan error, len(rest.Listeners)+len(rest.Admin.Listeners))
 	)
 	for _, step := range []lifecycle.Step{
 		{Name: "store", Reason: "the truth", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
@@ -102,15 +101,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return stop, err
 		}},
 		{Name: "requests", Reason: "users come last and leave first", Timeout: drainTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
-			var lc net.ListenConfig
-			ln, err := lc.Listen(ctx, "tcp", cfg.Listen)
-			if err != nil {
-				return nil, exitcode.Missing(fmt.Errorf("listening for requests: %w", err))
-			}
-			info.Addr = ln.Addr().String()
-			srv := httpapi.New(httpapi.Options{Herder: h, Logger: obs.Named(log, obs.LogRest), Metrics: httpapi.NewMetrics(cfg.Registerer)})
-			go func() { done <- srv.Serve(ln) }()
-			return srv.Shutdown, nil
+			return serve(ctx, rest, h, cfg, &info, done)
 		}},
 	} {
 		if err := stack.Start(ctx, step); err != nil {
@@ -127,24 +118,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	case err := <-done:
 		return fmt.Errorf("serving requests: %w", err)
 	}
-}
-
-// checkListen refuses to be open to everybody unless that is asked for by name.
-func checkListen(cfg Config) error {
-	host, _, err := net.SplitHostPort(cfg.Listen)
-	if err != nil {
-		return exitcode.Input(fmt.Errorf("the address %q to listen on must be host:port: %w", cfg.Listen, err))
-	}
-	ip, err := netip.ParseAddr(host)
-	if host == "localhost" || err == nil && ip.IsLoopback() {
-		return nil
-	}
-	if !cfg.AllowAnonymous {
-		return exitcode.Input(fmt.Errorf("refusing to listen on %s: everybody who reaches it could manage connectors, since nobody has to log in. "+
-			"Listen on a loopback address behind a proxy that asks for a login, or say that this is wanted with -allow-anonymous", cfg.Listen))
-	}
-	cfg.Logger.Warn("everybody who reaches this address can manage connectors: nobody has to log in", slog.String("listen", cfg.Listen))
-	return nil
 }
 
 // openStore waits for a database that does not answer yet. Told to stop meanwhile it returns ctx's error: a wanted stop.

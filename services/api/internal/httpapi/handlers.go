@@ -14,7 +14,7 @@ import (
 	"github.com/millrace/millrace/services/api/internal/herder"
 )
 
-func (r *request) by() cluster.Author { return cluster.Author{RequestID: r.id} }
+func (r *request) by() cluster.Author { return cluster.Author{Actor: r.user, RequestID: r.id} }
 
 // flag reads a boolean parameter: true exactly when it says "true", in any case.
 func (r *request) flag(name string, absent, empty bool) bool {
@@ -119,7 +119,11 @@ func (s *server) create(r *request) error {
 
 func (r *request) created(info herder.ConnectorInfo, delivered bool) error {
 	r.delivery(delivered)
-	r.Set(fiber.HeaderLocation, "http://"+string(r.Request().Host())+"/connectors/"+escape(info.Name))
+	scheme := "http://"
+	if r.Context().IsTLS() {
+		scheme = "https://"
+	}
+	r.Set(fiber.HeaderLocation, scheme+string(r.Request().Host())+"/connectors/"+escape(info.Name))
 	return write(r.Ctx, http.StatusCreated, info)
 }
 

@@ -16,6 +16,8 @@ type Route struct {
 	body    bool // the handler reads a body
 	open    bool // the Content-Type of the request does not matter
 	handle  handler
+
+	internal bool // reserved for calls between workers: nobody logs in
 }
 
 // Routes is everything that is served.
@@ -37,6 +39,8 @@ func Routes() []Route {
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/resume", Doc: "Resume a paused or stopped connector.", handle: (*server).resume},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/stop", Doc: "Stop a connector and remove its tasks.", handle: (*server).stopConnector},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/tasks", Doc: "Tasks of a connector with their configurations.", handle: (*server).tasks},
+		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks", Doc: "Reserved: workers of Kafka Connect call it.", body: true, internal: true, handle: (*server).tasksOfWorker},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/fence", Doc: "Reserved, too.", internal: true, handle: (*server).fence},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/tasks/{task}/status", Doc: "State of a task.", handle: (*server).taskStatus},
 		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks/{task}/restart", Doc: "Restart a task.", handle: (*server).restartTask},
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/services/api/internal/herder"
+	"github.com/millrace/millrace/services/api/internal/restconfig"
 )
 
 const (
@@ -32,6 +33,11 @@ type Options struct {
 	Herder  *herder.Herder
 	Logger  *slog.Logger
 	Metrics *Metrics // nil = none
+
+	Serves  Serves
+	CORS    *restconfig.CORS        // nil: off
+	Headers []restconfig.HeaderRule // of every answer
+	Users   *restconfig.Users       // nil: nobody has to log in
 }
 
 // Server serves the routes.
@@ -45,6 +51,9 @@ type server struct {
 	log     *slog.Logger
 	metrics *Metrics
 	table   table
+	cors    *restconfig.CORS
+	headers []restconfig.HeaderRule
+	users   *restconfig.Users
 }
 
 // handler answers one route. Its error becomes the answer.
@@ -55,7 +64,8 @@ func New(o Options) *Server {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	s := &server{herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(Routes())}
+	s := &server{herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(o.Serves.routes()),
+		cors: o.CORS, headers: o.Headers, users: o.Users}
 	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		Immutable:             true, // strings outlive the request's buffers
@@ -94,6 +104,7 @@ type request struct {
 	ctx    context.Context //nolint:containedctx // the request's own deadline
 	id     string
 	params []string
+	user   string // who has logged in; "" without a login
 }
 
 // serve finds the route, negotiates, and calls the handler, in the order of Kafka Connect's checks.
@@ -103,6 +114,7 @@ func (s *server) serve(c *fiber.Ctx) (err error) {
 	defer cancel()
 	r := &request{Ctx: c, ctx: ctx, id: uuid.NewString()}
 	c.Set("X-Request-Id", r.id)
+	s.decorate(r)
 	pattern := "unknown"
 	defer func() {
 		if p := recover(); p != nil { // one bad request must not take the process with it
@@ -111,17 +123,25 @@ func (s *server) serve(c *fiber.Ctx) (err error) {
 		}
 		s.metrics.answered(c.Method(), pattern, c.Response().StatusCode(), time.Since(began))
 	}()
-	route, done, err := s.route(r)
-	if route != nil {
-		pattern = route.Pattern
+	m, err := s.route(r)
+	if m.route != nil {
+		pattern = m.route.Pattern
 	}
 	if err != nil {
 		return s.fail(r, err)
 	}
-	if done {
-		return nil
+	if !s.admit(r, m.route) {
+		return r.unauthorized()
 	}
-	if err := route.handle(s, r); err != nil {
+	if m.route == nil { // OPTIONS
+		r.Set(fiber.HeaderContentType, "text/plain")
+		return r.SendString(strings.Join(m.allowed, ", "))
+	}
+	if taskBad(m.route, m.params) {
+		return s.fail(r, statusError(http.StatusNotFound))
+	}
+	r.params = m.params
+	if err := m.route.handle(s, r); err != nil {
 		return s.fail(r, err)
 	}
 	if c.Method() == http.MethodHead {
@@ -130,42 +150,45 @@ func (s *server) serve(c *fiber.Ctx) (err error) {
 	return nil
 }
 
-// route finds the route of a request. done: it has been answered (OPTIONS).
-func (s *server) route(r *request) (route *tableRoute, done bool, err error) {
+// matched is what a request asks for.
+type matched struct {
+	route   *tableRoute // nil for OPTIONS
+	params  []string
+	allowed []string // methods of the path
+}
+
+// route finds the route of a request.
+func (s *server) route(r *request) (m matched, err error) {
 	found, params, badEscape := s.table.find(string(r.Request().URI().PathOriginal()))
 	if badEscape {
-		return nil, false, statusError(http.StatusBadRequest)
+		return m, statusError(http.StatusBadRequest)
 	}
 	if len(found) == 0 {
-		return nil, false, statusError(http.StatusNotFound)
+		return m, statusError(http.StatusNotFound)
 	}
-	method := r.Method()
-	route, allowed := pick(found, method)
-	if method == http.MethodOptions {
-		r.Set(fiber.HeaderAllow, strings.Join(allowed, ","))
-		r.Set(fiber.HeaderContentType, "text/plain")
-		return nil, true, r.SendString(strings.Join(allowed, ", "))
+	m.params = params
+	m.route, m.allowed = pick(found, r.Method())
+	if r.Method() == http.MethodOptions || m.route == nil {
+		r.Set(fiber.HeaderAllow, strings.Join(m.allowed, ","))
 	}
-	if route == nil {
-		r.Set(fiber.HeaderAllow, strings.Join(allowed, ","))
-		return nil, false, statusError(http.StatusMethodNotAllowed)
+	if r.Method() == http.MethodOptions {
+		return m, nil
 	}
-	if taskBad(route, params) {
-		return route, false, statusError(http.StatusNotFound)
+	if m.route == nil {
+		return m, statusError(http.StatusMethodNotAllowed)
 	}
 	contentType := r.Request().Header.ContentType()
 	given := len(contentType) > 0 || bytes.Contains(bytes.ToLower(r.Request().Header.RawHeaders()), []byte("content-type:")) // an empty one counts
-	refused, bad := unsupported(route, string(contentType), given, len(r.BodyRaw()) > 0)
+	refused, bad := unsupported(m.route, string(contentType), given, len(r.BodyRaw()) > 0)
 	switch {
 	case bad:
-		return route, false, statusError(http.StatusBadRequest)
+		return m, statusError(http.StatusBadRequest)
 	case refused:
-		return route, false, statusError(http.StatusUnsupportedMediaType)
+		return m, statusError(http.StatusUnsupportedMediaType)
 	case !acceptable(r.Get(fiber.HeaderAccept)):
-		return route, false, statusError(http.StatusNotAcceptable)
+		return m, statusError(http.StatusNotAcceptable)
 	}
-	r.params = params
-	return route, false, nil
+	return m, nil
 }
 
 // fail answers with an error.

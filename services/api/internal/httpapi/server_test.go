@@ -169,7 +169,7 @@ func TestRoutes_each_answers_and_refuses_other_methods(t *testing.T) {
 		"PUT /admin/loggers/{l}":                     `{"level":"INFO"}`,
 		"PUT /connector-plugins/{p}/config/validate": `{"connector.class":"` + listSource + `"}`}
 	// Nothing runs here, so that what was never reported is 404.
-	want := map[string]int{"POST /connectors": 201, "GET /connectors/{c}/status": 404, "POST /connectors/{c}/restart": 204, "PUT /connectors/{c}/pause": 202,
+	want := map[string]int{"POST /connectors/{c}/tasks": 500, "PUT /connectors/{c}/fence": 400, "POST /connectors": 201, "GET /connectors/{c}/status": 404, "POST /connectors/{c}/restart": 204, "PUT /connectors/{c}/pause": 202,
 		"PUT /connectors/{c}/resume": 202, "PUT /connectors/{c}/stop": 204, "GET /connectors/{c}/tasks/{task}/status": 404, "POST /connectors/{c}/tasks/{task}/restart": 404}
 	fill := strings.NewReplacer("{c}", "c", "{p}", listSource, "{task}", "0", "{l}", "root")
 	methods := map[string][]string{}
