@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -65,14 +68,31 @@ func run(t *testing.T, cfg allinone.Config, ready <-chan allinone.Info) (info al
 
 // ours are the rows whose answer differs on purpose.
 var ours = map[string]string{
-	"create-46":      "the class is an abstract helper of Kafka's tests; here there is no such class",
-	"create-48":      "the class is an interface of Kafka's; here there is no such class",
-	"create-59":      "config providers belong to the operator; keys in a connector's configuration are stored and not obeyed, as in 4.4.0",
-	"create-60":      "follows from create-59",
-	"json-bodies-2":  "Kafka Connect notices the wrong type before it notices that the text ends",
-	"json-bodies-69": "the same",
-	"matrix-77":      "calls between workers are not served",
-	"187.2":          "the version of the connector is ours",
+	"create-46":       "the class is an abstract helper of Kafka's tests; here there is no such class",
+	"create-48":       "the class is an interface of Kafka's; here there is no such class",
+	"create-59":       "config providers belong to the operator; keys in a connector's configuration are stored and not obeyed, as in 4.4.0",
+	"create-60":       "follows from create-59",
+	"json-bodies-2":   "Kafka Connect notices the wrong type before it notices that the text ends",
+	"json-bodies-69":  "the same",
+	"variant-auth-8":  "what is not base64 is refused like any wrong credentials",
+	"variant-auth-15": "the same",
+	"variant-auth-18": "the same",
+	"187.2":           "the version of the connector is ours",
+}
+
+// workers are the worker configurations of recordings that are not of a plain worker.
+var workers = map[string]func(t *testing.T, c *allinone.Config){
+	"variant-cors": func(_ *testing.T, c *allinone.Config) {
+		maps.Copy(c.Worker, map[string]string{"access.control.allow.origin": "*", "admin.listeners": "", "connector.client.config.override.policy": "None",
+			"response.http.headers.config": `add X-XSS-Protection: 1; mode=block, "add Cache-Control: no-cache, no-store, must-revalidate", set X-Set: yes, setDate X-Date: 0`})
+	},
+	"variant-auth": func(t *testing.T, c *allinone.Config) {
+		users := filepath.Join(t.TempDir(), "users.properties")
+		require.NoError(t, os.WriteFile(users, []byte("alice=secret1\nbob=pa:ss\n"), 0o600))
+		maps.Copy(c.Worker, map[string]string{"rest.extension.classes": "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
+			"millrace.rest.basic.auth.file": users, "access.control.allow.origin": "http://good.example, https://*.wild.example", "access.control.allow.methods": "PUT,DELETE",
+			"connector.client.config.override.policy": "Principal", "admin.listeners": "http://127.0.0.1:0"})
+	},
 }
 
 func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
@@ -80,8 +100,16 @@ func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 	for _, file := range rest.Files(t) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			info := start(t, nil) // of its own: the recordings list all connectors
-			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours}, file)
+			info := start(t, func(c *allinone.Config) { // of its own: the recordings list all connectors
+				if change := workers[file]; change != nil {
+					change(t, c)
+				}
+			})
+			target := rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours}
+			if len(info.AdminURLs) > 0 {
+				target.Admin = info.AdminURLs[0]
+			}
+			rest.Replay(t, target, file)
 		})
 	}
 }

@@ -39,6 +39,7 @@ type row struct {
 		Path    string            `json:"path"`
 		Headers map[string]string `json:"headers"`
 		Body    *string           `json:"body"`
+		To      string            `json:"to"`
 	} `json:"request"`
 	Response struct {
 		Status  int               `json:"status"`
@@ -49,8 +50,9 @@ type row struct {
 
 // Target is where to replay.
 type Target struct {
-	Base string // http://host:port
-	Dir  string // an existing, writable folder whose files connectors may use
+	Base  string // http://host:port
+	Admin string // the same of a listener that serves only /admin; "" without one
+	Dir   string // an existing, writable folder whose files connectors may use
 	// Ours lists rows whose answer is different on purpose, with the reason; they are sent, and their answer is not looked
 	// at.
 	Ours map[string]string
@@ -114,7 +116,7 @@ func (p *player) fill(line string) string {
 	if err != nil {
 		panic(err) // the test's own
 	}
-	return strings.NewReplacer("{{RUN}}", p.run, "{{TMP}}", p.dir, "{{WORKER}}", u.Host).Replace(line)
+	return strings.NewReplacer("{{RUN}}", p.run, "{{TMP}}", p.dir, "{{WORKER}}", u.Host, "{{ADMIN}}", p.target.Admin).Replace(line)
 }
 
 // play sends a row, again and again where its effect comes later, and returns what differs.
@@ -178,7 +180,11 @@ func (p *player) send(r row) (status int, header http.Header, body []byte, err e
 	if r.Request.Body != nil {
 		in = strings.NewReader(*r.Request.Body)
 	}
-	req, err := http.NewRequest(r.Request.Method, p.target.Base+"/", in) //nolint:noctx // a test's request
+	base := p.target.Base
+	if r.Request.To != "" {
+		base = r.Request.To
+	}
+	req, err := http.NewRequest(r.Request.Method, base+"/", in) //nolint:noctx // a test's request
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -268,10 +274,13 @@ func compare(r row, status int, header http.Header, body []byte) string {
 			return fmt.Sprintf("location %q, want %q", header.Get("Location"), want)
 		}
 	}
-	if want := r.Response.Headers["content-type"]; want != "" && media(header.Get("Content-Type")) != media(want) && len(r.Response.Body) > 0 {
+	if want := r.Response.Headers["content-type"]; want != "" && media(header.Get("Content-Type")) != media(want) && len(r.Response.Body) > 0 && !strings.HasPrefix(r.Response.Body, "{{HTML") {
 		return fmt.Sprintf("content type %q, want %q", header.Get("Content-Type"), want)
 	}
-	if r.Request.Method == http.MethodOptions {
+	if d := compareHeaders(r, header); d != "" {
+		return d
+	}
+	if r.Request.Method == http.MethodOptions && r.Response.Status == http.StatusOK {
 		return compareSets("allow", header.Get("Allow"), r.Response.Headers["allow"])
 	}
 	if r.Response.Body == "" || strings.HasPrefix(r.Response.Body, "{{") || r.Reduced {
@@ -279,6 +288,9 @@ func compare(r row, status int, header http.Header, body []byte) string {
 			return fmt.Sprintf("a body where none is expected: %s", body)
 		}
 		return ""
+	}
+	if string(body) == r.Response.Body {
+		return "" // also what is no JSON
 	}
 	var got, want any
 	if err := json.Unmarshal(body, &got); err != nil {
@@ -291,6 +303,50 @@ func compare(r row, status int, header http.Header, body []byte) string {
 		return fmt.Sprintf("%s\ngot:  %s\nwant: %s", d, body, r.Response.Body)
 	}
 	return ""
+}
+
+// exactly are headers that the operator of a recorded worker has set, if its x-set is there.
+var exactly = []string{"x-xss-protection", "cache-control", "x-set"}
+
+// compareHeaders compares what CORS and the operator's rules put into every answer that reaches routing.
+func compareHeaders(r row, header http.Header) string {
+	want := r.Response.Headers
+	if strings.HasPrefix(r.Response.Body, "{{HTML") {
+		return "" // Kafka Connect's HTTP server has refused it
+	}
+	if d := compareSets("access-control-allow-methods", header.Get("Access-Control-Allow-Methods"), want["access-control-allow-methods"]); d != "" {
+		return d
+	}
+	names := []string{"vary"}
+	if want["x-set"] != "" {
+		names = append(names, exactly...)
+	}
+	for _, h := range []map[string][]string{header, keys(want)} {
+		for name := range h {
+			if name = strings.ToLower(name); strings.HasPrefix(name, "access-control-") && name != "access-control-allow-methods" {
+				names = append(names, name)
+			}
+		}
+	}
+	for _, name := range names {
+		if got := strings.Join(header.Values(name), " || "); got != want[name] {
+			return fmt.Sprintf("%s %q, want %q", name, got, want[name])
+		}
+	}
+	if want["x-date"] != "" {
+		if _, err := http.ParseTime(header.Get("X-Date")); err != nil {
+			return fmt.Sprintf("x-date is no date: %v", err)
+		}
+	}
+	return ""
+}
+
+func keys(m map[string]string) map[string][]string {
+	out := map[string][]string{}
+	for k := range m {
+		out[k] = nil
+	}
+	return out
 }
 
 func media(s string) string { m, _, _ := strings.Cut(s, ";"); return m }

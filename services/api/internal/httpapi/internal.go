@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"slices"
@@ -15,14 +16,16 @@ import (
 var signatures = []string{"HmacSHA256", "HmacSHA1", "HmacSHA224", "HmacSHA384", "HmacSHA512", "HmacMD5"}
 
 func (s *server) tasksOfWorker(r *request) error {
+	// What begins as an object is refused as one, also when it does not end.
+	if b := bytes.TrimLeft(r.BodyRaw(), " \t\r\n"); bytes.HasPrefix(b, []byte("{")) {
+		return bad("Cannot deserialize value of type `java.util.ArrayList` from %s", token(map[string]any{}))
+	}
 	v, err := parse(r.BodyRaw())
 	if err != nil {
 		return err
 	}
-	if v != nil {
-		if _, list := v.([]any); !list {
-			return bad("Cannot deserialize value of type `java.util.ArrayList` from %s", token(v))
-		}
+	if _, list := v.([]any); v != nil && !list {
+		return bad("Cannot deserialize value of type `java.util.ArrayList` from %s", token(v))
 	}
 	return r.unsigned()
 }
