@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // table finds routes. It works on the raw path and decodes each segment once: a name may contain an encoded slash.
@@ -27,20 +28,28 @@ func newTable(routes []Route) table {
 // segments splits a path; one trailing slash is the same as none.
 func segments(path string) []string {
 	path = strings.TrimPrefix(path, "/")
-	path = strings.TrimSuffix(path, "/")
 	if path == "" {
 		return nil
 	}
-	return strings.Split(path, "/")
+	return strings.Split(strings.TrimSuffix(path, "/"), "/")
 }
 
-// find returns the routes of a raw path with the decoded parameters. badEscape: a segment can't be decoded.
-func (t table) find(rawPath string) (found []tableRoute, params []string, badEscape bool) {
+// illegal tells whether a path has characters that must be escaped, or is none.
+func illegal(rawPath string) bool {
+	return !strings.HasPrefix(rawPath, "/") || strings.ContainsAny(rawPath, "[]{}\"<>|^\\`") ||
+		strings.ContainsFunc(rawPath, func(c rune) bool { return c <= ' ' || c >= 0x7f })
+}
+
+// find returns the routes of a raw path with the decoded parameters. bad: a segment can't be decoded.
+func (t table) find(rawPath string) (found []tableRoute, params []string, bad bool) {
+	if illegal(rawPath) {
+		return nil, nil, true
+	}
 	parts := segments(rawPath)
 	for i, p := range parts {
 		p, _, _ = strings.Cut(p, ";") // matrix parameters end a segment
 		decoded, err := url.PathUnescape(p)
-		if err != nil {
+		if err != nil || !utf8.ValidString(decoded) {
 			return nil, nil, true
 		}
 		parts[i] = decoded

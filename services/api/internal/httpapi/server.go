@@ -159,8 +159,8 @@ type matched struct {
 
 // route finds the route of a request.
 func (s *server) route(r *request) (m matched, err error) {
-	found, params, badEscape := s.table.find(string(r.Request().URI().PathOriginal()))
-	if badEscape {
+	found, params, bad := s.table.find(string(r.Request().URI().PathOriginal()))
+	if bad || len(r.Request().Host()) == 0 {
 		return m, statusError(http.StatusBadRequest)
 	}
 	if len(found) == 0 {

@@ -37,6 +37,7 @@ type site struct {
 	metrics *prometheus.Registry
 	fail    func() error // what reading the list of connectors does, if set
 	log     *syncBuffer
+	herder  *herder.Herder
 
 	shutdown func() error
 }
@@ -91,6 +92,7 @@ func serve(t *testing.T, fail func() error) *site {
 	bus := s.hub.Connect()
 	h, err := herder.New(herder.Config{Store: failing{s.store, s}, Bus: bus, Logger: log})
 	require.NoError(t, err)
+	s.herder = h
 	srv := New(Options{Herder: h, Logger: log, Metrics: NewMetrics(s.metrics)})
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -228,7 +230,7 @@ func TestPaths_that_are_none(t *testing.T) {
 	s := serve(t, nil)
 	s.create("c")
 	for path, status := range map[string]int{
-		"/Connectors": 404, "/nothing": 404, "/connectors/c/foo": 404, "/connectors//status": 404, "/connectors/c/tasks-config": 404,
+		"/Connectors": 404, "/nothing": 404, "/connectors/c/foo": 404, "/connectors//status": 404, "//": 404, "/connectors//": 404, "/connectors/c/tasks-config": 404,
 		"/connectors/c/tasks/x/status": 404, "/connectors/c/tasks/1.5/status": 404, "/connectors/c/tasks/99999999999/status": 404,
 		"/connectors/": 200, "/connectors/c/": 200, "/health/": 200, "/connectors;x=y": 200, "/connectors/c;a=b/config": 200, "/connectors?expand": 200,
 	} {
@@ -377,6 +379,10 @@ func TestRequests_that_are_no_HTTP_are_refused_and_the_server_goes_on(t *testing
 	for name, raw := range map[string]string{
 		"noise":               "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
 		"a broken escape":     "GET /connectors/%zz HTTP/1.1\r\nHost: x\r\n\r\n",
+		"no host":             "GET /connectors HTTP/1.1\r\nHost:\r\n\r\n",
+		"no path":             "GET * HTTP/1.1\r\nHost: x\r\n\r\n",
+		"raw characters":      "GET /connectors/[\xff] HTTP/1.1\r\nHost: x\r\n\r\n",
+		"no UTF-8":            "GET /connectors/%ff HTTP/1.1\r\nHost: x\r\n\r\n",
 		"a broken length":     "POST /connectors HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n",
 		"a huge header":       "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("x", 2*maxHeader) + "\r\n\r\n",
 		"an empty media type": "GET /connectors HTTP/1.1\r\nHost: x\r\nContent-Type:\r\n\r\n",
