@@ -64,3 +64,19 @@ func Load(path string, over map[string]string) (map[string]string, error) {
 	maps.Copy(props, over)
 	return props, nil
 }
+
+// Read is Load, with Notices given to warn.
+func Read(path string, over map[string]string, warn func(line string)) (map[string]string, error) {
+	props, err := Load(path, over)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := Notices(props)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		warn(l)
+	}
+	return props, nil
+}

@@ -43,7 +43,7 @@ func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) error 
 		return exitcode.Input(fmt.Errorf("-postgres-url or %s must name the database", env.Variable("postgres-url")))
 	}
 	var err error
-	if s.Worker, err = workerconfig.Load(s.workerFile, s.worker); err != nil {
+	if s.Worker, err = workerconfig.Read(s.workerFile, s.worker, func(line string) { obs.Named(log, obs.LogWorkerConfig).Warn(line) }); err != nil {
 		return exitcode.Input(err)
 	}
 	s.Logger, s.Registerer = log, obs.NewRegistry()

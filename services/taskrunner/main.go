@@ -5,11 +5,12 @@ package main
 import (
 	"context"
 	"log/slog"
-	"maps"
 	"os"
 	"time"
 
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/env"
+	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/program"
 	"github.com/millrace/millrace/plugins/connectors"
@@ -20,13 +21,14 @@ import (
 
 type settings struct {
 	runner.Config
-	bootstrap string
-	fileRoots []string
+	workerFile string
+	bootstrap  string
+	fileRoots  []string
 }
 
 func (s *settings) table() *env.Table {
 	t := env.New("taskrunner", "Runs connectors and their tasks.")
-	t.String(&s.WorkerID, "worker-id", "", "host:port as REST clients see it in worker_id; stable over restarts. Empty: the host's name and port 8083.")
+	t.String(&s.WorkerID, "worker-id", "", "host:port as REST clients see it in worker_id; stable over restarts. Empty: what rest.advertised.* and listeners of the worker configuration say, else the host's name and port 8083.")
 	t.String(&s.Pool, "pool", "", "Pool of this runner: connectors with another millrace.pool do not run here.")
 	t.Map(&s.Labels, "labels", "", "Labels shown to users.")
 	t.Int(&s.Capacity, "capacity", 0, "Most connectors and tasks that run here; 0: no limit.")
@@ -35,7 +37,8 @@ func (s *settings) table() *env.Table {
 	t.List(&s.SchedulerURLs, "scheduler-urls", "", "Internal listeners of the schedulers, for when NATS is away, for example http://scheduler:8084.")
 	t.Secret(&s.InternalToken, "internal-token", "Token that the schedulers want to see there.")
 	t.String(&s.bootstrap, "kafka-bootstrap", "", "Kafka brokers, host:port,…; the same as bootstrap.servers of -worker, which it wins over.")
-	t.Map(&s.Worker, "worker", "", "Worker properties by their Kafka Connect names: key.converter=…,offset.storage.topic=…, producer.linger.ms=…")
+	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file).")
+	t.Map(&s.Worker, "worker", "", "Single worker properties that win over the file, by their Kafka Connect names: key.converter=…,offset.storage.topic=…, producer.linger.ms=…")
 	t.List(&s.fileRoots, "file-roots", "", "Folders whose files connectors may use; empty: none.")
 	t.Duration(&s.DrainTimeout, "drain-timeout", 25*time.Second, "How long a runner that was told to stop waits for its jobs to move elsewhere.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9083", "Address of metrics and health; empty for none.")
@@ -48,11 +51,10 @@ func main() {
 }
 
 func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err error) {
+	if s.Worker, err = workerconfig.Read(s.workerFile, s.Worker, func(line string) { obs.Named(log, obs.LogWorkerConfig).Warn(line) }); err != nil {
+		return exitcode.Input(err)
+	}
 	if s.bootstrap != "" {
-		s.Worker = maps.Clone(s.Worker)
-		if s.Worker == nil {
-			s.Worker = map[string]string{}
-		}
 		s.Worker["bootstrap.servers"] = s.bootstrap
 	}
 	if s.Plugins, err = plugin.New(append(connectors.All(connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout}), converters.All()...)...); err != nil {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -20,6 +19,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -34,8 +34,8 @@ import (
 
 // Config is what a runner needs. Plugins, Worker, Logger and a way to the schedulers are required.
 type Config struct {
-	// WorkerID is host:port as REST clients see it in worker_id. It should stay the same over restarts. Default: the
-	// host's name and port 8083.
+	// WorkerID is host:port as REST clients see it in worker_id. It should stay the same over restarts. Default: what the
+	// worker properties rest.advertised.* and listeners say, else the host's name and port 8083.
 	WorkerID string
 	Pool     string            // only connectors with this millrace.pool, or with none, run here
 	Labels   map[string]string // shown to users
@@ -84,7 +84,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return exitcode.Input(err)
 	}
 	if cfg.WorkerID == "" {
-		if cfg.WorkerID, err = defaultWorkerID(); err != nil {
+		if cfg.WorkerID, err = defaultWorkerID(cfg.Worker); err != nil {
 			return err
 		}
 	}
@@ -217,10 +217,11 @@ func httpDoor(cfg Config) *session.HTTPDoor {
 	return &session.HTTPDoor{URLs: urls, Token: cfg.InternalToken}
 }
 
-func defaultWorkerID() (string, error) {
+func defaultWorkerID(props map[string]string) (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
 		return "", fmt.Errorf("the worker id is not set and the host has no name: %w", err)
 	}
-	return net.JoinHostPort(host, "8083"), nil
+	id, _, err := workerconfig.WorkerID(props, host)
+	return id, exitcode.Input(err)
 }

@@ -23,34 +23,35 @@ func (c Config) Producer(conn map[string]string, job cluster.JobID, name string,
 	if dlq {
 		id = fmt.Sprintf("connector-dlq-producer-%s-%d", name, job.Task)
 	}
-	return c.client(producer, conn, id)
+	return c.client(producer, conn, id, false)
 }
 
 // Consumer is the configuration of a sink task's consumer.
 func (c Config) Consumer(conn map[string]string, job cluster.JobID, name string) (map[string]string, error) {
-	return c.client(consumer, conn, fmt.Sprintf("connector-consumer-%s-%d", name, job.Task))
+	return c.client(consumer, conn, fmt.Sprintf("connector-consumer-%s-%d", name, job.Task), false)
 }
 
 // Admin is the configuration of a connector's admin client.
 func (c Config) Admin(conn map[string]string, job cluster.JobID, name string) (map[string]string, error) {
-	return c.client(admin, conn, fmt.Sprintf("connector-adminclient-%s-%d", name, job.Task))
+	return c.client(admin, conn, fmt.Sprintf("connector-adminclient-%s-%d", name, job.Task), true)
 }
 
 // Worker is the configuration of the worker's own admin client.
 func (c Config) Worker() (map[string]string, error) {
-	return c.client(admin, nil, "worker-adminclient")
+	return c.client(admin, nil, "worker-adminclient", true)
 }
 
 // WorkerConsumer is the configuration for reading the worker's own topics.
 func (c Config) WorkerConsumer() (map[string]string, error) {
-	return c.client(consumer, nil, "worker-consumer")
+	return c.client(consumer, nil, "worker-consumer", true)
 }
 
-// client lays the worker's settings for the role, then the connector's overrides over the defaults; later ones win.
-func (c Config) client(role string, conn map[string]string, id string) (map[string]string, error) {
+// client lays the worker's settings for the role, then the connector's overrides over the defaults; later ones win. bare: as
+// in Kafka Connect the worker's settings without a prefix count, too, which they do for admin clients and the worker's own.
+func (c Config) client(role string, conn map[string]string, id string, bare bool) (map[string]string, error) {
 	out := map[string]string{"bootstrap.servers": c.Bootstrap, "client.id": id}
 	own := Prefixed(c.props, role+".")
-	if role == admin { // Kafka Connect lets the worker's unprefixed settings count for admin clients
+	if bare {
 		own = c.unprefixed()
 		maps.Copy(own, Prefixed(c.props, role+"."))
 	}
@@ -71,16 +72,22 @@ func (c Config) client(role string, conn map[string]string, id string) (map[stri
 	return out, nil
 }
 
-// unprefixed are the worker's settings for connecting and logging in.
+// unprefixed are the worker's settings for connecting and logging in. Those that begin with ssl. can also be meant for the
+// REST server alone: they count for clients that use TLS.
 func (c Config) unprefixed() map[string]string {
+	secure := strings.Contains(strings.ToUpper(c.props["security.protocol"]), "SSL")
 	out := map[string]string{}
 	for k, v := range c.props {
-		if strings.HasPrefix(k, "sasl.") || strings.HasPrefix(k, "ssl.") || k == "security.protocol" {
+		if strings.HasPrefix(k, "sasl.") || secure && strings.HasPrefix(k, "ssl.") && k != "ssl.client.auth" || connecting[k] {
 			out[k] = v
 		}
 	}
 	return out
 }
+
+// connecting are the settings of clients that a worker may have without a prefix.
+var connecting = setOf(`security.protocol client.dns.lookup metadata.max.age.ms request.timeout.ms retry.backoff.ms retry.backoff.max.ms reconnect.backoff.ms
+	reconnect.backoff.max.ms socket.connection.setup.timeout.ms connections.max.idle.ms send.buffer.bytes receive.buffer.bytes`)
 
 // Disallowed lists the overrides, without prefix, that the worker's policy does not allow.
 func (c Config) Disallowed(overrides map[string]string) []string {

@@ -66,6 +66,22 @@ func TestClients_layers_and_names(t *testing.T) {
 	require.Equal(t, "connector-dlq-producer-n-2", d["client.id"])
 }
 
+func TestClients_of_the_worker_itself_have_its_settings_without_a_prefix(t *testing.T) {
+	t.Parallel()
+	c := from(t, "bootstrap.servers", "b:1", "request.timeout.ms", "7000", "security.protocol", "SSL", "ssl.truststore.certificates", "ca", "ssl.client.auth", "required",
+		"consumer.fetch.min.bytes", "9", "listeners.https.ssl.keystore.location", "/x")
+	got, err := c.WorkerConsumer()
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"bootstrap.servers": "b:1", "client.id": "worker-consumer", "request.timeout.ms": "7000", "security.protocol": "ssl", "ssl.ca.pem": "ca", "fetch.min.bytes": "9"}, got)
+	got, err = c.Consumer(map[string]string{}, cluster.TaskJob("u", 0), "n")
+	require.NoError(t, err)
+	require.NotContains(t, got, "security.protocol", "a connector's consumer has what consumer.* says")
+	// Certificates of the REST server are no business of clients that do not use TLS.
+	got, err = from(t, "bootstrap.servers", "b:1", "ssl.keystore.location", "/x", "ssl.truststore.password", "hush", "ssl.client.auth", "required").Worker()
+	require.NoError(t, err)
+	require.Equal(t, map[string]string{"bootstrap.servers": "b:1", "client.id": "worker-adminclient"}, got)
+}
+
 func TestClients_overrides_follow_the_policy(t *testing.T) {
 	t.Parallel()
 	conn := map[string]string{"producer.override.linger.ms": "1", "producer.override.security.protocol": "SSL"}
