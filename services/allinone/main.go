@@ -1,9 +1,13 @@
 // Command millrace runs everything in one process: the REST API, the scheduler and runners, over a Postgres, a NATS and a
 // Kafka that are given by URL or embedded.
 //
-//	millrace                 serve until it is stopped
-//	millrace demo            show what it does, and end
-//	millrace demo -stay      show it, and go on serving (flags come before the word demo, -stay after it)
+//	millrace                              serve until it is stopped
+//	millrace distributed WORKER           the same, with a worker configuration of Kafka Connect
+//	millrace standalone WORKER CONNECTOR… the same, and make the connectors that the files hold
+//	millrace demo                         show what it does, and end
+//	millrace demo -stay                   show it, and go on serving
+//
+// Flags come before such a word, except -stay.
 package main
 
 import (
@@ -13,8 +17,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/env"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
@@ -28,23 +34,24 @@ import (
 
 type settings struct {
 	allinone.Config
-	fileRoots []string
+	fileRoots  []string
+	workerFile string
 }
 
 func (s *settings) table() *env.Table {
 	t := env.New("millrace", "Kafka Connect in one process: REST API, scheduler and runners, over given or embedded servers.")
-	t.String(&s.Listen, "listen", "127.0.0.1:8083", "Address of the REST API.")
+	t.String(&s.Listen, "listen", "", "Address of the REST API; empty: listeners of the worker configuration, else 127.0.0.1:8083.")
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Listen on an address that is not loopback although nobody has to log in.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:0", "Address of metrics and health; empty for none.")
 	t.String(&s.Postgres, "postgres-url", "", "Postgres to use; empty: an embedded one.")
 	t.String(&s.NATS, "nats-url", "", "NATS to use; empty: an embedded one.")
-	t.String(&s.Kafka, "kafka-bootstrap", "", "Kafka brokers to use (host:port,…); empty: an embedded broker.")
+	t.String(&s.Kafka, "kafka-bootstrap", "", "Kafka brokers to use (host:port,…); empty: bootstrap.servers of the worker configuration, else an embedded broker.")
 	t.Int(&s.KafkaPort, "kafka-port", 0, "Port of the embedded broker on 127.0.0.1; 0: any free one.")
 	t.Bool(&s.PostgresFetch, "postgres-fetch", true, "Download a Postgres server once, when none is installed and none is given.")
 	t.String(&s.DataDir, "data", "", "Folder that keeps the embedded servers' data; empty: a temporary one, removed at the end.")
 	t.Int(&s.Runners, "runners", 1, "Number of task runners in the process.")
-	t.Map(&s.Worker, "worker", "key.converter=org.apache.kafka.connect.json.JsonConverter,value.converter=org.apache.kafka.connect.json.JsonConverter",
-		"Worker properties by their Kafka Connect names.")
+	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file).")
+	t.Map(&s.Worker, "worker", "", "Single worker properties by their Kafka Connect names; they win over the file.")
 	t.List(&s.fileRoots, "file-roots", "", "Folders that file connectors may use; empty: the working folder and the data folder.")
 	return t
 }
@@ -55,9 +62,16 @@ func main() {
 }
 
 func (s *settings) run(ctx context.Context, args []string, log *slog.Logger) error {
-	show, stay := len(args) > 0 && args[0] == "demo", len(args) > 1 && args[1] == "-stay"
-	if len(args) > 0 && !show || len(args) > 1 && !stay || len(args) > 2 {
-		return exitcode.Input(fmt.Errorf("unknown arguments %q: only \"demo\" or \"demo -stay\" may follow the flags", args))
+	c, err := parseCommand(args, s.workerFile)
+	if err != nil {
+		return exitcode.Input(err)
+	}
+	show, stay := c.demo, c.stay
+	if s.Worker, err = workerconfig.Read(c.worker, s.Worker, func(line string) { obs.Named(log, obs.LogWorkerConfig).Warn(line) }); err != nil {
+		return exitcode.Input(err)
+	}
+	if s.Connectors, err = readConnectors(c.connectors, log); err != nil {
+		return err
 	}
 	dir, err := s.demoDir(show)
 	if err != nil {
@@ -133,8 +147,8 @@ func banner(info allinone.Info) {
 		}
 		return "yours"
 	}
-	say("Millrace is up.\n   REST API   http://%s\n   metrics    http://%s/metrics\n   Kafka      %s (%s)\n   Postgres   %s\n   NATS       %s\n\n",
-		info.API, info.Admin, info.Kafka, kind(info.EmbeddedKafka), kind(info.EmbeddedPostgres), kind(info.EmbeddedNATS))
+	say("Millrace is up.\n   REST API   %s\n   metrics    http://%s/metrics\n   Kafka      %s (%s)\n   Postgres   %s\n   NATS       %s\n\n",
+		strings.Join(info.URLs, " "), info.Admin, info.Kafka, kind(info.EmbeddedKafka), kind(info.EmbeddedPostgres), kind(info.EmbeddedNATS))
 }
 
 func say(format string, args ...any) {

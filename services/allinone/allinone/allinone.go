@@ -6,6 +6,7 @@
 package allinone
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/pgmigrate"
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/embedded/kafkaembed"
 	"github.com/millrace/millrace/embedded/natsembed"
 	"github.com/millrace/millrace/embedded/pgembed"
@@ -38,7 +40,8 @@ type Config struct {
 	AllowAnonymous bool   // needed to listen elsewhere than on loopback
 	AdminListen    string // metrics and health of the whole process; "" for none
 
-	// Where things are; "" embeds a server for local use.
+	// Where things are; "" embeds a server for local use. The worker property bootstrap.servers says where Kafka is when
+	// Kafka is "".
 	Postgres, NATS, Kafka string
 	// DataDir keeps the embedded servers' data; "" uses a temporary folder that is removed at the end.
 	DataDir string
@@ -48,8 +51,10 @@ type Config struct {
 	PostgresFetch bool
 
 	Runners int               // how many; at least 1
-	Worker  map[string]string // worker properties by their Kafka Connect names; bootstrap.servers is filled in
+	Worker  map[string]string // worker properties by their Kafka Connect names; those of the REST server, too
 	Plugins *plugin.Registry
+	// Connectors are made at the start; if one can't be, Run ends.
+	Connectors []workerconfig.Connector
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -173,7 +178,7 @@ func (a *allinone) nats(ctx context.Context) (lifecycle.CloseFunc, error) {
 }
 
 func (a *allinone) kafka(ctx context.Context) (lifecycle.CloseFunc, error) {
-	if a.info.Kafka = a.cfg.Kafka; a.info.Kafka != "" {
+	if a.info.Kafka = cmp.Or(a.cfg.Kafka, a.cfg.Worker["bootstrap.servers"]); a.info.Kafka != "" {
 		return nil, nil
 	}
 	broker, err := kafkaembed.Start(ctx, kafkaembed.Options{DataDir: filepath.Join(a.info.DataDir, "kafka"), Port: a.cfg.KafkaPort})
@@ -217,9 +222,15 @@ func (a *allinone) runner(ctx context.Context, i int) (lifecycle.CloseFunc, erro
 	})
 }
 
-// workerID is the first runner's address as REST clients know it: the API's. Others differ in the host's name.
+// workerID is the first runner's address as REST clients know it: what the worker configuration advertises, else the API's.
+// Others differ in the host's name.
 func (a *allinone) workerID(i int) string {
-	host, port, err := net.SplitHostPort(a.cfg.Listen)
+	listen := a.cfg.Listen
+	id, given, err := workerconfig.WorkerID(a.cfg.Worker, "127.0.0.1") // the api says what is wrong with it
+	if err == nil && given && (listen == "" || a.cfg.Worker["rest.advertised.host.name"] != "") {
+		listen = id
+	}
+	host, port, err := net.SplitHostPort(listen)
 	if err != nil || port == "0" {
 		host, port = "127.0.0.1", "8083"
 	}
@@ -234,7 +245,7 @@ func (a *allinone) workerID(i int) string {
 
 func (a *allinone) api(ctx context.Context) (lifecycle.CloseFunc, error) {
 	return a.service(ctx, "api", func(ctx context.Context, ready func()) error {
-		return apiserver.Run(ctx, apiserver.Config{Postgres: a.info.Postgres, NATS: a.bus(), Worker: a.cfg.Worker, Listen: a.cfg.Listen, AllowAnonymous: a.cfg.AllowAnonymous,
+		return apiserver.Run(ctx, apiserver.Config{Postgres: a.info.Postgres, NATS: a.bus(), Worker: a.cfg.Worker, Listen: a.cfg.Listen, AllowAnonymous: a.cfg.AllowAnonymous, Connectors: a.cfg.Connectors,
 			Logger: a.log.With(slog.String("service", "api")), Registerer: a.metrics("api"), Ready: func(info apiserver.Info) {
 				a.info.API, a.info.URLs, a.info.AdminURLs = info.Addr, info.URLs, info.AdminURLs
 				ready()

@@ -81,14 +81,16 @@ var ours = map[string]string{
 }
 
 // workers are the worker configurations of recordings that are not of a plain worker.
-var workers = map[string]func(t *testing.T, c *allinone.Config){
-	"variant-cors": func(_ *testing.T, c *allinone.Config) {
+var workers = map[string]func(c *allinone.Config){
+	"variant-cors": func(c *allinone.Config) {
 		maps.Copy(c.Worker, map[string]string{"access.control.allow.origin": "*", "admin.listeners": "", "connector.client.config.override.policy": "None",
 			"response.http.headers.config": `add X-XSS-Protection: 1; mode=block, "add Cache-Control: no-cache, no-store, must-revalidate", set X-Set: yes, setDate X-Date: 0`})
 	},
-	"variant-auth": func(t *testing.T, c *allinone.Config) {
-		users := filepath.Join(t.TempDir(), "users.properties")
-		require.NoError(t, os.WriteFile(users, []byte("alice=secret1\nbob=pa:ss\n"), 0o600))
+	"variant-auth": func(c *allinone.Config) {
+		users := filepath.Join(c.DataDir, "users.properties")
+		if err := os.WriteFile(users, []byte("alice=secret1\nbob=pa:ss\n"), 0o600); err != nil {
+			panic(err) // the test's own
+		}
 		maps.Copy(c.Worker, map[string]string{"rest.extension.classes": "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension",
 			"millrace.rest.basic.auth.file": users, "access.control.allow.origin": "http://good.example, https://*.wild.example", "access.control.allow.methods": "PUT,DELETE",
 			"connector.client.config.override.policy": "Principal", "admin.listeners": "http://127.0.0.1:0"})
@@ -100,11 +102,7 @@ func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 	for _, file := range rest.Files(t) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			info := start(t, func(c *allinone.Config) { // of its own: the recordings list all connectors
-				if change := workers[file]; change != nil {
-					change(t, c)
-				}
-			})
+			info := start(t, workers[file]) // of its own: the recordings list all connectors
 			target := rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours}
 			if len(info.AdminURLs) > 0 {
 				target.Admin = info.AdminURLs[0]

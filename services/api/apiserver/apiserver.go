@@ -14,6 +14,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/pgstore"
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -31,6 +32,10 @@ type Config struct {
 	// AllowAnonymous is needed to listen elsewhere than on loopback when nobody has to log in (S8).
 	AllowAnonymous bool
 	AdminListen    string // metrics and health; "" for none
+
+	// Connectors are made at the start, as a standalone worker does with those of its command line; one that is there
+	// already gets the configuration. If one can't be made, Run ends.
+	Connectors []workerconfig.Connector
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer // nil: no metrics
@@ -102,6 +107,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}},
 		{Name: "requests", Reason: "users come last and leave first", Timeout: drainTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			return serve(ctx, rest, h, cfg, &info, done)
+		}},
+		{Name: "connectors", Reason: "those of the command line, seen by users from the start", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			return nil, makeConnectors(ctx, h, cfg.Connectors, obs.Named(log, obs.LogHerder))
 		}},
 	} {
 		if err := stack.Start(ctx, step); err != nil {

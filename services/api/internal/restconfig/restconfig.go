@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
@@ -91,6 +92,9 @@ func FromProperties(props map[string]string) (Config, error) {
 		return Config{}, wrong("%s", problems[0].Message)
 	}
 	var c Config
+	if _, _, err := workerconfig.WorkerID(props, "localhost"); err != nil {
+		return Config{}, err
+	}
 	var err error
 	if v.Has("listeners") {
 		if c.Listeners, err = parseListeners("listeners", v.List("listeners"), props); err != nil {

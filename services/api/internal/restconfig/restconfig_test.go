@@ -30,6 +30,7 @@ func TestFromProperties_refuses_with_the_key_and_what_was_expected(t *testing.T)
 		"users for nothing":         {UsersFile, "/x", "rest.extension.classes does not ask for a login"},
 		"client auth":               {"ssl.client.auth", "maybe", "ssl.client.auth"},
 		"a port that is none":       {"rest.advertised.port", "x", "Invalid value x for configuration rest.advertised.port"},
+		"an advertised one":         {"rest.advertised.listener", "ftp", "rest.advertised.listener"},
 		"a header":                  {"response.http.headers.config", "set", "Invalid format of header config 'set'. Expected: '[action] [header name]:[header value]'"},
 		"an action":                 {"response.http.headers.config", "put A: b", "Invalid header config action: 'put'. Expected one of [set, add, setDate, addDate]"},
 		"a pair":                    {"response.http.headers.config", "set A", "Invalid format of header name and header value pair 'A'. Expected: '[header name]:[header value]'"},
