@@ -65,11 +65,17 @@ const (
 // Table lists every worker property of Kafka Connect. Types and meanings of those that are used stand where they are used.
 func Table() []Property {
 	return slices.Concat(
-		used(common, "bootstrap.servers", "key.converter", "key.converter.*", "value.converter", "value.converter.*", "header.converter", "header.converter.*",
-			"task.shutdown.graceful.timeout.ms", "offset.flush.interval.ms", "offset.flush.timeout.ms", "config.providers", "config.providers.*",
-			"connector.client.config.override.policy", "connector.client.config.override.allowlist", "topic.tracking.enable", "topic.tracking.allow.reset", "topic.creation.enable",
-			"producer.*", "consumer.*", "admin.*"),
+		used(common, "bootstrap.servers", "key.converter", "value.converter", "header.converter",
+			"task.shutdown.graceful.timeout.ms", "offset.flush.interval.ms", "offset.flush.timeout.ms", "config.providers",
+			"connector.client.config.override.policy", "connector.client.config.override.allowlist", "topic.tracking.enable", "topic.tracking.allow.reset", "topic.creation.enable"),
 		[]Property{
+			family("key.converter.*", common, Used, "Keys of that converter."),
+			family("value.converter.*", common, Used, "Keys of that converter."),
+			family("header.converter.*", common, Used, "Keys of that converter."),
+			family("config.providers.*", common, Used, "Class and parameters of each provider."),
+			family("producer.*", common, Used, "Settings of the producers of source tasks and dead letter queues."),
+			family("consumer.*", common, Used, "Settings of the consumers of sink tasks."),
+			family("admin.*", common, Used, "Settings of connectors' admin clients."),
 			typed("plugin.path", config.List, common, Ignored, "JAR files can't be loaded: connectors, converters and transformations are part of the program."),
 			typed("plugin.discovery", config.String, common, Ignored, "The same.", config.OneOfFold("only_scan", "hybrid_warn", "hybrid_fail", "service_load")),
 			typed("key.converter.plugin.version", config.String, common, Ignored, "There is one version of each plugin."),
@@ -85,9 +91,12 @@ func Table() []Property {
 			family("internal.key.converter*", common, Ignored, "Without effect since Kafka 3.0: JSON without schemas is used."),
 			family("internal.value.converter*", common, Ignored, "The same."),
 		},
-		used(restServer, "listeners", "admin.listeners", "listeners.https.*", "admin.listeners.https.*", "rest.advertised.host.name", "rest.advertised.port", "rest.advertised.listener",
-			"access.control.allow.origin", "access.control.allow.methods", "response.http.headers.config", "ssl.*"),
+		used(restServer, "listeners", "admin.listeners", "rest.advertised.host.name", "rest.advertised.port", "rest.advertised.listener",
+			"access.control.allow.origin", "access.control.allow.methods", "response.http.headers.config"),
 		[]Property{
+			family("ssl.*", restServer, Used, "Of https listeners that have no such keys of their own; and of the runner's own Kafka clients where security.protocol says SSL."),
+			family("listeners.https.*", restServer, Used, "The keys ssl.* for listeners; where there is one, those without the prefix do not count."),
+			family("admin.listeners.https.*", restServer, Used, "The same for admin.listeners."),
 			family("rest.extension.classes", restServer, Adapted, "The class of basic authentication is built in; others are refused."),
 			family("millrace.rest.basic.auth.file", restServer, Used, "Our own key; Kafka Connect has the file in a JAAS configuration."),
 			typed("rest.host.name", config.String, restServer, Ignored, "Removed in Kafka 3.0; use listeners."),

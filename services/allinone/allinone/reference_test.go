@@ -17,11 +17,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/controlplane/workerconfig"
+	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
+	"github.com/millrace/millrace/services/api/apiserver"
 	"github.com/millrace/millrace/services/taskrunner/runner"
 )
 
@@ -31,7 +34,7 @@ var update = flag.Bool("update", false, "write the reference pages")
 func TestReference_pages_are_as_the_code_says(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"settings.md": settingsPage(t), "worker.md": workerPage(), "connectors.md": connectorsPage(t), "metrics.md": metricsPage(t),
+		"settings.md": settingsPage(t), "worker.md": workerPage(t), "loggers.md": loggersPage(), "connectors.md": connectorsPage(t), "metrics.md": metricsPage(t),
 	} {
 		path := filepath.Join("../../../docs/reference", name)
 		if *update {
@@ -79,8 +82,73 @@ func keysTable(keys []config.Key) string {
 	return s
 }
 
-func workerPage() string {
-	return "# Worker properties\n\nBy their Kafka Connect names, for `-worker`. Written by `make docs`.\n\n" + keysTable(runner.WorkerDef().Keys)
+// worker properties: the table says what becomes of each, and whoever uses one defines it.
+func workerPage(t *testing.T) string {
+	t.Helper()
+	defs := config.Merge(runner.WorkerDef(), apiserver.WorkerDef())
+	page := "# Worker properties\n\nEvery worker property of Kafka Connect by its name, for `-worker-config` and `-worker`, and what becomes of it here. Written by `make docs`.\n\n" +
+		"- **used**: as in Kafka Connect.\n- **adapted**: the same key with something else behind it.\n- **ignored**: checked, and without effect; a line in the log says so.\n" +
+		"- **n/a**: has no meaning here and is taken without a word.\n\nUnknown properties are never an error.\n"
+	table := workerconfig.Table()
+	for _, k := range defs.Keys {
+		i := slices.IndexFunc(table, func(p workerconfig.Property) bool {
+			return p.Name == k.Name || p.Family && strings.HasPrefix(k.Name, p.Name)
+		})
+		require.GreaterOrEqual(t, i, 0, "%s is not in the table of package workerconfig", k.Name)
+		require.NotEqual(t, workerconfig.Ignored, table[i].Handling, "%s is used, but the table of package workerconfig says that it is ignored", k.Name)
+	}
+	section := ""
+	for _, p := range table {
+		if p.Section != section {
+			section = p.Section
+			page += "\n## " + section + "\n\n| key | type | default | here | meaning |\n| --- | --- | --- | --- | --- |\n"
+		}
+		rows := []config.Key{p.Key}
+		if p.Family {
+			for _, k := range defs.Keys {
+				if strings.HasPrefix(k.Name, p.Name) && !named(table, k.Name) {
+					rows = append(rows, k)
+				}
+			}
+		}
+		for i, k := range rows {
+			name := k.Name
+			if p.Family && i == 0 {
+				name += "*"
+			}
+			if d, ok := defs.Key(k.Name); ok {
+				k = d
+			}
+			page += fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", name, strings.ToLower(string(k.Type)), defaultOf(k, p), p.Handling, strings.ReplaceAll(strings.TrimSpace(k.Doc+" "+p.Note), "|", "\\|"))
+		}
+	}
+	return page
+}
+
+// named tells whether the table has a row for exactly this key.
+func named(table []workerconfig.Property, key string) bool {
+	return slices.ContainsFunc(table, func(p workerconfig.Property) bool { return !p.Family && p.Name == key })
+}
+
+func defaultOf(k config.Key, p workerconfig.Property) string {
+	switch {
+	case k.Default != nil && *k.Default == "":
+		return "empty"
+	case k.Default != nil:
+		return "`" + *k.Default + "`"
+	case p.Family || k.Doc == "":
+		return ""
+	}
+	return "null"
+}
+
+// loggersPage lists the loggers of our components.
+func loggersPage() string {
+	page := "# Loggers\n\nNames for `/admin/loggers`; a connector's own lines have the name of its class or its task's class. Written by `make docs`.\n\n| logger | process | what it says |\n| --- | --- | --- |\n"
+	for _, l := range obs.LoggerNames() {
+		page += fmt.Sprintf("| `%s` | %s | %s |\n", l[0], l[1], l[2])
+	}
+	return page
 }
 
 func connectorsPage(t *testing.T) string {
