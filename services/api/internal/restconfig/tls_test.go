@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"maps"
 	"math/big"
 	"net"
@@ -92,8 +93,8 @@ func javaStore(t *testing.T, add func(*keystore.KeyStore)) string {
 	return write(t, b.Bytes())
 }
 
-// shake makes a handshake with the listener's configuration and returns the client's and the server's view of it.
-func shake(t *testing.T, server *tls.Config, client *tls.Config) (client1, server1 error, state tls.ConnectionState) {
+// shake makes a handshake with the listener's configuration; the error is the client's and the server's.
+func shake(t *testing.T, server *tls.Config, client *tls.Config) (state tls.ConnectionState, err error) {
 	t.Helper()
 	a, b := net.Pipe()
 	defer a.Close()
@@ -112,12 +113,12 @@ func shake(t *testing.T, server *tls.Config, client *tls.Config) (client1, serve
 		_ = b.Close()
 	}()
 	c := tls.Client(a, client)
-	client1 = c.Handshake()
-	if client1 == nil {
-		_, client1 = c.Read(make([]byte, 1)) // with TLS 1.3 a refused certificate shows here
+	err = c.Handshake()
+	if err == nil {
+		_, err = c.Read(make([]byte, 1)) // with TLS 1.3 a refused certificate shows here
 	}
 	_ = a.Close()
-	return client1, <-done, c.ConnectionState()
+	return c.ConnectionState(), errors.Join(err, <-done)
 }
 
 func TestTLS_every_form_of_key_store_serves(t *testing.T) {
@@ -156,9 +157,8 @@ func TestTLS_every_form_of_key_store_serves(t *testing.T) {
 				require.NoError(t, err)
 				require.Nil(t, c.Listeners[0].TLS)
 				require.Equal(t, "https", c.Listeners[1].Scheme())
-				clientErr, serverErr, state := shake(t, c.Listeners[1].TLS, &tls.Config{RootCAs: roots, ServerName: "localhost"})
-				require.NoError(t, clientErr)
-				require.NoError(t, serverErr)
+				state, err := shake(t, c.Listeners[1].TLS, &tls.Config{RootCAs: roots, ServerName: "localhost"})
+				require.NoError(t, err)
 				require.Equal(t, strings.Contains(name, "1.2") || name == "newest version", state.Version == tls.VersionTLS12)
 			})
 		}
@@ -202,8 +202,8 @@ func TestTLS_clients_show_certificates_where_they_must(t *testing.T) {
 					return &tls.Certificate{Certificate: [][]byte{c.client.cert.Raw}, PrivateKey: c.client.key}, nil
 				}
 			}
-			clientErr, serverErr, _ := shake(t, cfg.Listeners[0].TLS, client)
-			require.Equal(t, c.ok, clientErr == nil && serverErr == nil, "%s %+v: %v, %v", store, c, clientErr, serverErr)
+			_, err = shake(t, cfg.Listeners[0].TLS, client)
+			require.Equal(t, c.ok, err == nil, "%s %+v: %v", store, c, err)
 		}
 	}
 }
