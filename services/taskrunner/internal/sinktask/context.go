@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
@@ -15,7 +14,7 @@ type pluginContext task
 
 func (c *pluginContext) Config() map[string]string { return c.config }
 
-func (c *pluginContext) Logger() *slog.Logger { return obs.Named(c.log, c.plugin.TaskClass) }
+func (c *pluginContext) Logger() *slog.Logger { return c.plugLog }
 
 func (c *pluginContext) Assignment() []record.TopicPartition { return c.pos.assigned() }
 

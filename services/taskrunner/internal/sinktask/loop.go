@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
@@ -24,13 +25,14 @@ type task struct {
 	spec   cluster.JobSpec
 	plugin *plugin.Plugin
 
-	config map[string]string // of the task, resolved
-	client kafkaio.Config    // of the consumer
-	group  string
-	log    *slog.Logger
-	count  *counters
-	report job.Reporter
-	do     context.Context
+	config  map[string]string // of the task, resolved
+	client  kafkaio.Config    // of the consumer
+	group   string
+	log     *slog.Logger
+	plugLog *slog.Logger // the plugin's own
+	count   *counters
+	report  job.Reporter
+	do      context.Context
 
 	sink       sink.Task
 	endContext context.CancelFunc // of the context Start was given
@@ -70,6 +72,7 @@ type task struct {
 func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	t.do, t.report, t.target = do, env.Report, env.Spec.Target
 	t.log = t.Logger.With("connector", t.spec.Name, "task", t.spec.Job.Task, "epoch", int64(t.spec.Epoch))
+	t.plugLog = obs.Named(t.log, t.plugin.TaskClass)
 	t.count = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
 	defer t.count.remove()
 	t.report.Version(t.plugin.Version)

@@ -26,6 +26,7 @@ type task struct {
 	plugin *plugin.Plugin
 
 	log      *slog.Logger
+	plugLog  *slog.Logger      // the plugin's own
 	config   map[string]string // the task's
 	producer Producer
 	topics   Topics // nil: the broker's business
@@ -67,6 +68,7 @@ type writer interface {
 func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	t.env, t.target, t.known = env, env.Target, map[string]bool{}
 	t.log = t.Logger.With(slog.String(obs.KeyConnector, t.spec.Name), slog.Int(obs.KeyTask, t.spec.Job.Task))
+	t.plugLog = obs.Named(t.log, t.plugin.TaskClass)
 	env.Report.Version(t.plugin.Version)
 	t.metrics = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
 	defer t.metrics.close()
@@ -378,7 +380,7 @@ func (t *task) close(do context.Context) {
 type taskContext struct{ t *task }
 
 func (c taskContext) Config() map[string]string    { return c.t.config }
-func (c taskContext) Logger() *slog.Logger         { return obs.Named(c.t.log, c.t.plugin.TaskClass) }
+func (c taskContext) Logger() *slog.Logger         { return c.t.plugLog }
 func (c taskContext) Offsets() source.OffsetReader { return c.t.Offsets(c.t.spec.Name) }
 func (c taskContext) Transactions() source.Transactions {
 	if c.t.bounds == nil {
