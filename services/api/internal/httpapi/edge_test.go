@@ -1,9 +1,11 @@
 package httpapi
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
@@ -116,4 +118,60 @@ func TestServe_many_listeners_at_once_of_which_some_speak_TLS(t *testing.T) {
 	require.NoError(t, conn.Close())
 	status, _ := get(t, client, "https://"+secure.Addr().String()+"/")
 	require.Equal(t, 200, status)
+}
+
+// A connection that a client keeps in reserve, before or after the handshake, does not hold up the end.
+func TestShutdown_does_not_wait_for_connections_over_which_nothing_came(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	example := httptest.NewUnstartedServer(nil)
+	example.StartTLS()
+	t.Cleanup(example.Close)
+	srv := New(Options{Herder: s.herder, Logger: slog.New(slog.DiscardHandler)})
+	plain, secure := listen(t), listen(t)
+	done := make(chan error, 2)
+	go func() { done <- srv.Serve(plain) }()
+	go func() {
+		done <- srv.Serve(tls.NewListener(secure, &tls.Config{Certificates: example.TLS.Certificates}))
+	}()
+	for _, addr := range []string{plain.Addr().String(), secure.Addr().String()} {
+		status, _ := get(t, &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}, //nolint:gosec // a test's
+			map[bool]string{true: "https://", false: "http://"}[addr == secure.Addr().String()]+addr+"/")
+		require.Equal(t, 200, status)
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	conn, err := tls.Dial("tcp", secure.Addr().String(), &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test's
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	require.NoError(t, srv.Shutdown(ctx))
+	require.NoError(t, <-done)
+	require.NoError(t, <-done)
+}
+
+// Names that Kafka Connect's HTTP server refuses in a path can be addressed here, and Location says how.
+func TestNames_of_any_kind_are_addressed_as_Location_says(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	for _, name := range []string{"slash/x", "/lead", "trail/", "a//b", "%", "pct%41", "%2F", "back\\slash", "cu{y}", "semi;a=b", ".", "..", "x/tasks/0/status", "sp ace+ü%/?#[x]{y}'\"", "plus+", "日本", "a:@b"} {
+		body, err := json.Marshal(map[string]any{"name": name, "config": map[string]string{"connector.class": listSource}})
+		require.NoError(t, err)
+		resp, answer := s.do(http.MethodPost, "/connectors", string(body))
+		require.Equal(t, http.StatusCreated, resp.StatusCode, answer)
+		location, found := strings.CutPrefix(resp.Header.Get("Location"), "http://"+s.addr)
+		require.True(t, found)
+		conn := s.dial() // Go's client would clean the path
+		_, err = io.WriteString(conn, "GET "+location+"/config HTTP/1.1\r\nHost: x\r\n\r\n")
+		require.NoError(t, err)
+		got, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		var config map[string]string
+		require.NoError(t, json.NewDecoder(got.Body).Decode(&config), "%s at %s", name, location)
+		require.NoError(t, got.Body.Close())
+		require.NoError(t, conn.Close())
+		require.Equal(t, name, config["name"], location)
+	}
 }

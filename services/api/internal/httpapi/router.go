@@ -4,6 +4,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -40,14 +41,16 @@ func illegal(rawPath string) bool {
 		strings.ContainsFunc(rawPath, func(c rune) bool { return c <= ' ' || c >= 0x7f })
 }
 
+// matrix parameters end a segment and are passed over.
+var matrix = regexp.MustCompile(`;[^/]*`)
+
 // find returns the routes of a raw path with the decoded parameters. bad: a segment can't be decoded.
 func (t table) find(rawPath string) (found []tableRoute, params []string, bad bool) {
 	if illegal(rawPath) {
 		return nil, nil, true
 	}
-	parts := segments(rawPath)
+	parts := segments(matrix.ReplaceAllString(rawPath, ""))
 	for i, p := range parts {
-		p, _, _ = strings.Cut(p, ";") // matrix parameters end a segment
 		decoded, err := url.PathUnescape(p)
 		if err != nil || !utf8.ValidString(decoded) {
 			return nil, nil, true

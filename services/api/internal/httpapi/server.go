@@ -42,7 +42,8 @@ type Options struct {
 
 // Server serves the routes.
 type Server struct {
-	app *fiber.App
+	app   *fiber.App
+	quiet quiet
 }
 
 // server is what handlers see.
@@ -92,11 +93,14 @@ func New(o Options) *Server {
 	return &Server{app: app}
 }
 
-// Serve serves until Shutdown; then it returns nil.
-func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
+// Serve serves on a listener until Shutdown; then it returns nil. It may be called for several.
+func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(s.quiet.watch(ln)) }
 
 // Shutdown stops taking requests and waits for those that are running, until ctx ends.
-func (s *Server) Shutdown(ctx context.Context) error { return s.app.ShutdownWithContext(ctx) }
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.quiet.end()
+	return s.app.ShutdownWithContext(ctx)
+}
 
 // request is one request on its way through a handler.
 type request struct {

@@ -232,7 +232,7 @@ func TestPaths_that_are_none(t *testing.T) {
 	for path, status := range map[string]int{
 		"/Connectors": 404, "/nothing": 404, "/connectors/c/foo": 404, "/connectors//status": 404, "//": 404, "/connectors//": 404, "/connectors/c/tasks-config": 404,
 		"/connectors/c/tasks/x/status": 404, "/connectors/c/tasks/1.5/status": 404, "/connectors/c/tasks/99999999999/status": 404,
-		"/connectors/": 200, "/connectors/c/": 200, "/health/": 200, "/connectors;x=y": 200, "/connectors/c;a=b/config": 200, "/connectors?expand": 200,
+		"/connectors/": 200, "/connectors/c/": 200, "/health/": 200, "/connectors;x=y": 200, "/;a=b": 200, "/connectors/;": 200, "/connectors;/": 200, "/connectors/c;a=b/config": 200, "/connectors?expand": 200,
 	} {
 		resp, body := s.do(http.MethodGet, path, "")
 		require.Equal(t, status, resp.StatusCode, path)
