@@ -1,0 +1,134 @@
+// Package secrets replaces references such as ${file:/etc/kafka/db.properties:password} in configurations by what they stand
+// for. The operator defines the providers, with the folders and names that may be referred to; configurations of connectors
+// can only use them. What comes out is for the connector alone: it is never stored and never logged.
+//
+// Start reading at FromProperties and Resolver.Resolve; providers.go has the providers, properties.go Java's file format.
+package secrets
+
+import (
+	"fmt"
+	"log/slog"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/sdk/connecterr"
+)
+
+// Provider looks keys up at a path, "" for none. Keys that it does not have are not in the result. An error ends what the
+// configuration was needed for.
+type Provider interface {
+	Get(path string, keys []string) (map[string]string, error)
+}
+
+// Resolver is safe for concurrent use if its providers are.
+type Resolver struct {
+	providers map[string]Provider
+}
+
+// New makes a resolver of providers by name.
+func New(providers map[string]Provider) *Resolver { return &Resolver{providers} }
+
+// The worker property that names the providers; each one's class and parameters follow behind a dot.
+const listKey = "config.providers"
+
+// IsOwn tells whether a worker property defines providers.
+func IsOwn(key string) bool { return key == listKey || strings.HasPrefix(key, listKey+".") }
+
+// FromProperties makes the resolver that worker properties define. getenv is os.LookupEnv. Errors are about the properties.
+func FromProperties(props map[string]string, getenv func(string) (string, bool), log *slog.Logger) (*Resolver, error) {
+	r := New(map[string]Provider{})
+	for name := range strings.SplitSeq(props[listKey], ",") {
+		if name = strings.TrimSpace(name); name == "" {
+			continue
+		}
+		prefix := listKey + "." + name + "."
+		class := strings.TrimSpace(props[prefix+"class"])
+		param := func(key string) (string, string) { return prefix + "param." + key, props[prefix+"param."+key] }
+		var err error
+		switch class[strings.LastIndexByte(class, '.')+1:] {
+		case "FileConfigProvider", "File":
+			r.providers[name], err = newFiles(param, log)
+		case "DirectoryConfigProvider", "Directory":
+			r.providers[name], err = newDirectories(param, log)
+		case "EnvVarConfigProvider", "EnvVar":
+			r.providers[name], err = newEnvironment(param, getenv)
+		case "":
+			err = connecterr.New(connecterr.Config, "Missing required configuration %q which has no default value.", prefix+"class")
+		default:
+			err = connecterr.New(connecterr.Config, "Invalid value %s for configuration %sclass: it must be FileConfigProvider, DirectoryConfigProvider or EnvVarConfigProvider", class, prefix)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// reference matches ${provider:key} and ${provider:path:key}.
+var reference = regexp.MustCompile(`\$\{([^}]*?):(([^}]*?):)?([^}]*?)\}`)
+
+// HasReference tells whether a value refers to something.
+func HasReference(value string) bool { return reference.MatchString(value) }
+
+// Resolve replaces the references in a configuration. Those that no provider knows stay as they are. What a provider returns
+// is not looked at again: it can't refer to anything. The error's kind is connecterr.Config.
+func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
+	type place struct{ provider, path string }
+	wanted := map[place][]string{}
+	for _, v := range cfg {
+		if v == nil {
+			continue
+		}
+		for _, m := range reference.FindAllStringSubmatch(*v, -1) {
+			if at := (place{m[1], m[3]}); r.providers[m[1]] != nil && !slices.Contains(wanted[at], m[4]) {
+				wanted[at] = append(wanted[at], m[4])
+			}
+		}
+	}
+	if len(wanted) == 0 {
+		return cfg, nil
+	}
+	found := map[place]map[string]string{}
+	for _, at := range slices.SortedFunc(maps.Keys(wanted), func(a, b place) int { return strings.Compare(a.provider+"\x00"+a.path, b.provider+"\x00"+b.path) }) {
+		values, err := r.providers[at.provider].Get(at.path, wanted[at])
+		if err != nil {
+			return nil, err
+		}
+		found[at] = values
+	}
+	out := make(cluster.Config, len(cfg))
+	for k, v := range cfg {
+		if v != nil {
+			text := reference.ReplaceAllStringFunc(*v, func(ref string) string {
+				m := reference.FindStringSubmatch(ref)
+				if value, has := found[place{m[1], m[3]}][m[4]]; has {
+					return value
+				}
+				return ref
+			})
+			v = &text
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// Properties replaces the references in worker properties, but for those that define the providers.
+func (r *Resolver) Properties(props map[string]string) (map[string]string, error) {
+	cfg := cluster.Config{}
+	for k, v := range props {
+		if !IsOwn(k) {
+			cfg[k] = &v
+		}
+	}
+	resolved, err := r.Resolve(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("resolving references in worker properties: %w", err)
+	}
+	out := maps.Clone(props)
+	maps.Copy(out, resolved.Plain())
+	return out, nil
+}
