@@ -274,6 +274,10 @@ type PluginRecord struct {
 	Definition []byte
 }
 
+// KindWorker is the kind of the record that holds, beside the definitions of a runner's plugins, the JSON of its Worker. The
+// last one stored counts: it is used only where no runner can be asked.
+const KindWorker = "worker"
+
 // Worker is what a configuration's check has to know of the workers that will run it.
 type Worker struct {
 	Converters        map[string]string `json:"converters,omitempty"` // full class by key: key.converter, value.converter, header.converter

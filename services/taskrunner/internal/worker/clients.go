@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
 
@@ -86,16 +87,7 @@ func (c Config) unprefixed() map[string]string {
 func (c Config) Disallowed(overrides map[string]string) []string {
 	var bad []string
 	for _, key := range slices.Sorted(maps.Keys(overrides)) {
-		ok := false
-		switch c.OverridePolicy {
-		case "All", "":
-			ok = true
-		case "Principal":
-			ok = key == "sasl.jaas.config" || key == "sasl.mechanism" || key == "security.protocol"
-		case "Allowlist":
-			ok = slices.Contains(c.OverrideAllowlist, key)
-		}
-		if !ok {
+		if !validate.Allowed(c.Facts(), key) {
 			bad = append(bad, key)
 		}
 	}
