@@ -136,8 +136,9 @@ type golden struct {
 	ID, Title, Worker string
 	Config            map[string]any
 	Want              *validate.Infos
-	Reduced           bool   // the answer was recorded in part
-	Refusal           string // with the class of the exception; "" for an answer
+	Reduced           bool     // the answer was recorded in part
+	Keys              []string // the names of all entries, where the rest was recorded in part
+	Refusal           string   // with the class of the exception; "" for an answer
 }
 
 func (g golden) config(t *testing.T) cluster.Config {
@@ -206,6 +207,9 @@ func TestConnector_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 // compare compares everything but the documentation, which is ours, and the words of Java about regular expressions.
 func compare(t *testing.T, g golden, got validate.Infos) {
 	t.Helper()
+	if g.Keys != nil {
+		require.Equal(t, sorted(g.Keys), sorted(names(got)))
+	}
 	if g.Reduced {
 		got.Configs = slices.DeleteFunc(slices.Clone(got.Configs), func(i validate.Info) bool {
 			return !slices.ContainsFunc(g.Want.Configs, func(w validate.Info) bool { return w.Value.Name == i.Value.Name })
@@ -252,6 +256,22 @@ func shown(all []validate.Info) (out []validate.Info) {
 		return strings.Compare(a.Value.Name, b.Value.Name)
 	})
 	return out
+}
+
+func names(i validate.Infos) (all []string) {
+	for _, c := range i.Configs {
+		all = append(all, c.Value.Name)
+	}
+	return all
+}
+
+// sorted sorts the keys of each converter at the end.
+func sorted(all []string) []string {
+	infos := make([]validate.Info, len(all))
+	for i, name := range all {
+		infos[i].Value = &validate.ValueInfo{Name: name}
+	}
+	return names(validate.Infos{Configs: shown(infos)})
 }
 
 var converterKey = regexp.MustCompile(`^(header|key|value)\.converter\.`)

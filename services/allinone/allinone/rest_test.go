@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"os"
 	"testing"
 	"time"
 
@@ -72,13 +73,49 @@ var ours = map[string]string{
 	"187.2":          "the version of the connector is ours",
 }
 
+// workers are the workers of recordings that need another one.
+var workers = map[string]func(*allinone.Config){
+	"validate": func(c *allinone.Config) { c.Worker["exactly.once.source.support"] = "disabled" },
+	"variant-providers": func(c *allinone.Config) {
+		for k, v := range map[string]string{
+			"config.providers":                             "file,env,dir",
+			"config.providers.file.class":                  "org.apache.kafka.common.config.provider.FileConfigProvider",
+			"config.providers.file.param.allowed.paths":    c.DataDir,
+			"config.providers.dir.class":                   "org.apache.kafka.common.config.provider.DirectoryConfigProvider",
+			"config.providers.dir.param.allowed.paths":     c.DataDir,
+			"config.providers.env.class":                   "org.apache.kafka.common.config.provider.EnvVarConfigProvider",
+			"config.providers.env.param.allowlist.pattern": "ORACLE_.*",
+			"topic.creation.enable":                        "false",
+			"connector.client.config.override.policy":      "Allowlist",
+			"connector.client.config.override.allowlist":   "acks,max.request.size,client.id",
+		} {
+			c.Worker[k] = v
+		}
+	},
+}
+
+// written are the files that recordings find.
+var written = map[string]map[string]string{
+	"variant-providers": {
+		"prov.properties": "good=2\nbad=abc\nzero=0\nname=fromfile\ntopic={{RUN}}-t-pr\nempty=\nsecret=hunter2\n",
+		"provdir/num":     "3",
+	},
+}
+
+func TestMain(m *testing.M) {
+	if err := os.Setenv("ORACLE_ENV_NUM", "3"); err != nil { // a secret of the recordings
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
 func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 	t.Parallel()
 	for _, file := range rest.Files(t) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
-			info := start(t, nil) // of its own: the recordings list all connectors
-			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours}, file)
+			info := start(t, workers[file]) // of its own: the recordings list all connectors
+			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours, Version: connectors.Version, Write: written[file]}, file)
 		})
 	}
 }
