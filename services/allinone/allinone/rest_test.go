@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 	"os"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,8 +24,15 @@ import (
 // start runs an all-in-one on embedded parts until the test ends.
 func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 	t.Helper()
-	dir := t.TempDir()
-	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{dir}}), converters.All()...)...)
+	info, stop := startIn(t, t.TempDir(), nil, change)
+	t.Cleanup(stop)
+	return info
+}
+
+// startIn runs an all-in-one in a folder until stop, with further plugins.
+func startIn(t *testing.T, dir string, further []plugin.Plugin, change func(*allinone.Config)) (info allinone.Info, stop func()) {
+	t.Helper()
+	plugins, err := plugin.New(append(append(connectors.All(connectors.Options{FileRoots: []string{dir}}), converters.All()...), further...)...)
 	require.NoError(t, err)
 	ready := make(chan allinone.Info, 1)
 	cfg := allinone.Config{Listen: "127.0.0.1:0", DataDir: dir, PostgresFetch: true, Plugins: plugins, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
@@ -34,9 +41,7 @@ func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 	if change != nil {
 		change(&cfg)
 	}
-	info, stop := run(t, cfg, ready)
-	t.Cleanup(stop)
-	return info
+	return run(t, cfg, ready)
 }
 
 // run runs an all-in-one until stop, which returns when it has ended.
@@ -106,6 +111,20 @@ var ours = map[string]string{
 	"variant-providers variant-providers-122": "the connector tells its keys here, and that it can deliver exactly once",
 	"variant-providers variant-providers-125": "files outside the operator's folders are refused",
 	"variant-providers variant-providers-126": "files outside the operator's folders are refused",
+	"plugin-removed plugin-removed-11":        "the type is kept with the connector, whoever can run it",
+	"plugin-removed plugin-removed-13":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-18":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-19":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-20":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-29":        "the type is kept with the connector, whoever can run it",
+	"plugin-removed plugin-removed-34":        "the type is kept with the connector, whoever can run it",
+	"plugin-removed plugin-removed-41":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-42":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-52":        "the type is kept with the connector, whoever can run it",
+	"plugin-removed plugin-removed-57":        "the type is kept with the connector, whoever can run it",
+	"plugin-removed plugin-removed-64":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-65":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
+	"plugin-removed plugin-removed-75":        "the type is kept with the connector, whoever can run it",
 }
 
 // workers are the workers of recordings that need another one.
@@ -147,10 +166,40 @@ func TestMain(m *testing.M) {
 func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 	t.Parallel()
 	for _, file := range rest.Files(t) {
+		if file == removed {
+			continue // a test of its own
+		}
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			info := start(t, workers[file]) // of its own: the recordings list all connectors
 			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours, Version: connectors.Version, Write: written[file]}, file)
 		})
 	}
+}
+
+// removed is the recording of connectors whose plugin is no longer installed.
+const removed = "plugin-removed"
+
+// greedy is a connector like the recorded one, as far as that matters: it runs.
+func greedy() plugin.Plugin {
+	for _, p := range connectors.All(connectors.Options{}) {
+		if p.Class == "org.apache.kafka.connect.tools.MockSourceConnector" {
+			p.Class, p.TaskClass, p.Version = "golden.GreedySourceConnector", "golden.GreedySourceConnector$T", "0.9"
+			return p
+		}
+	}
+	panic("there is no such connector")
+}
+
+func TestREST_connectors_outlive_their_plugin(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	info, stop := startIn(t, dir, []plugin.Plugin{greedy()}, nil)
+	p := rest.New(t, rest.Target{Base: "http://" + info.API, Dir: dir, Ours: ours, Version: connectors.Version}, removed)
+	p.Play(t, "plugin-removed-8")
+	stop()
+	info, stop = startIn(t, dir, nil, nil)
+	t.Cleanup(stop)
+	p.Move("http://" + info.API)
+	p.Play(t, "")
 }

@@ -18,7 +18,7 @@ import (
 var unlisted = []string{"Integer", "Long", "Float", "Short", "Double", "Number"}
 
 // notInstalled are the names that people may use for the recorded worker's plugins, of those that are not installed here.
-func (p *player) notInstalled(t *testing.T) map[string]bool {
+func (p *Player) notInstalled(t *testing.T) map[string]bool {
 	t.Helper()
 	type listed struct{ Class, Type string }
 	var recorded, here []listed
@@ -69,7 +69,7 @@ func (p *player) notInstalled(t *testing.T) map[string]bool {
 }
 
 // needsMissing tells whether a row is about a plugin that is not installed.
-func (p *player) needsMissing(r row) bool {
+func (p *Player) needsMissing(r row) bool {
 	if rest, ok := strings.CutPrefix(r.Request.Path, "/connector-plugins/"); ok {
 		name, _, _ := strings.Cut(rest, "/")
 		if p.missing[name] {
@@ -83,7 +83,7 @@ func (p *player) needsMissing(r row) bool {
 	return p.mentions(body)
 }
 
-func (p *player) mentions(v any) bool {
+func (p *Player) mentions(v any) bool {
 	switch v := v.(type) {
 	case string:
 		return p.missing[v]
