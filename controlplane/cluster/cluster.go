@@ -285,6 +285,7 @@ type Worker struct {
 	ExactlyOnce       bool              `json:"exactly_once,omitempty"` // sources write in transactions
 	OverridePolicy    string            `json:"override_policy,omitempty"`
 	OverrideAllowlist []string          `json:"override_allowlist,omitempty"`
+	Providers         []string          `json:"providers,omitempty"` // of secrets, by the names that references use
 }
 
 // Registration is a runner's first message of a session.

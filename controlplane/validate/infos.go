@@ -144,15 +144,29 @@ func (c *check) infos() Infos {
 func (c *check) redact(configs []Info) (any bool) {
 	for _, entry := range configs {
 		v := entry.Value
-		raw, given := c.Config.Get(v.Name)
-		if resolved, there := c.props.Get(v.Name); !given || !there || raw == resolved {
+		if !c.secret(v.Name) {
 			continue
 		}
 		any = true
-		v.Value, v.Recommended = &raw, []string{}
+		v.Value, v.Recommended = c.Config[v.Name], []string{}
 		if len(v.Errors) > 0 {
-			v.Errors = []string{fmt.Sprintf("Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", v.Name)}
+			v.Errors = []string{c.discreet(v.Name, "")}
 		}
 	}
 	return any
+}
+
+// secret tells whether a key's value came from a reference, or would.
+func (c *check) secret(key string) bool {
+	raw, given := c.Config.Get(key)
+	resolved, there := c.props.Get(key)
+	return c.hidden[key] || given && there && raw != resolved
+}
+
+// discreet is a message about a key that does not quote a value which came from a reference.
+func (c *check) discreet(key, message string) string {
+	if c.secret(key) {
+		return fmt.Sprintf("Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", key)
+	}
+	return message
 }

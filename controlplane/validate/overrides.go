@@ -24,7 +24,7 @@ func (c *check) overrides() error {
 		if !c.looksAt(prefix) {
 			continue
 		}
-		for _, k := range slices.Sorted(maps.Keys(c.props)) {
+		for _, k := range slices.Sorted(maps.Keys(c.Config)) {
 			name, ok := strings.CutPrefix(k, prefix)
 			if !ok || name == "" {
 				continue
@@ -41,6 +41,9 @@ func (c *check) overrides() error {
 
 func (c *check) override(prefix, name string, value *string) (Info, error) {
 	i := Info{Value: &ValueInfo{Name: prefix + name, Value: value, Recommended: []string{}, Errors: []string{}, Visible: true}}
+	if c.hidden[i.Value.Name] {
+		i.Value.Value = c.Config[i.Value.Name]
+	}
 	if k, known := clientDefs()[prefix].Key(name); known {
 		info := KeyInfoOf(k)
 		info.Name = i.Value.Name
@@ -48,18 +51,18 @@ func (c *check) override(prefix, name string, value *string) (Info, error) {
 		if value != nil {
 			v, err := config.ParseValue(k.Type, name, *value)
 			if err != nil {
-				return i, Misconfigured(err.Error())
+				return i, Misconfigured(c.discreet(i.Value.Name, err.Error()))
 			}
 			i.Value.Value = config.Text(k.Type, v)
 		}
 	}
-	if value == nil {
+	if value == nil && !c.hidden[i.Value.Name] {
 		return i, nil
 	}
 	why := ""
 	if c.Worker != nil && !Allowed(*c.Worker, name) {
 		why = fmt.Sprintf("The '%s' policy does not allow '%s' to be overridden in the connector configuration.", c.Worker.OverridePolicy, name)
-	} else if c.Refuse != nil {
+	} else if c.Refuse != nil && value != nil {
 		why = c.Refuse(name, *value)
 	}
 	if why != "" {
@@ -83,7 +86,7 @@ func Allowed(w cluster.Worker, name string) bool {
 
 // looksAt tells whether a connector has the clients that the overrides are for.
 func (c *check) looksAt(prefix string) bool {
-	given := func(key string) bool { v, _ := c.props.Get(key); return strings.TrimSpace(v) != "" }
+	given := func(key string) bool { v, _ := c.props.Get(key); return strings.TrimSpace(v) != "" || c.hidden[key] }
 	if c.typ == cluster.TypeSink {
 		return prefix == consumerPrefix || given("errors.deadletterqueue.topic.name")
 	}
@@ -91,7 +94,7 @@ func (c *check) looksAt(prefix string) bool {
 	case producerPrefix:
 		return true
 	case adminPrefix:
-		for k := range c.props {
+		for k := range c.Config {
 			if strings.HasPrefix(k, "topic.creation.") {
 				return true
 			}

@@ -277,7 +277,7 @@ func (c *check) negated() {
 			continue
 		}
 		_, negated := c.props[v.Name]
-		if _, has := c.props.Get("transforms." + alias + ".predicate"); negated && !has {
+		if _, has := c.props.Get("transforms." + alias + ".predicate"); negated && !has && !c.hidden["transforms."+alias+".predicate"] {
 			c.fail("transforms."+alias+".type", fmt.Sprintf("Config 'transforms.%s.negate' was provided but there is no config 'transforms.%s.predicate' defining a predicate to be negated.", alias, alias))
 		}
 	}
@@ -314,6 +314,9 @@ func (c *check) converters() {
 			}
 		}
 		for i, v := range def.Check(sub) {
+			if key := conv.key + "." + v.Name; c.hidden[key] {
+				v = config.Value{Name: v.Name, Value: c.Config[key], Visible: v.Visible}
+			}
 			info := KeyInfoOf(def.Keys[i])
 			info.Name = conv.key + "." + info.Name
 			if info.Group != nil && !slices.Contains(c.groups, *info.Group) {

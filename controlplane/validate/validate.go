@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/secretref"
 )
 
 // Catalog is what is known of plugins: how they are found, and the definition of the one at a place of the index.
@@ -42,7 +43,8 @@ type Instance interface {
 // Request is a configuration to check, and what is known of its surroundings.
 type Request struct {
 	Config cluster.Config
-	// Resolved is the configuration with references to secrets replaced; nil: the references can't be resolved here.
+	// Resolved is the configuration with references to secrets replaced; nil: they can't be resolved here, and values with
+	// them are not checked.
 	Resolved cluster.Config
 	Plugins  Catalog
 	// Worker is what is known of the workers; nil: nothing, and what depends on them is not checked.
@@ -107,9 +109,15 @@ func Connector(r Request) (Infos, error) {
 	if err != nil {
 		return Infos{}, err
 	}
-	props := r.Resolved
+	props, hidden := r.Resolved, map[string]bool{}
 	if props == nil {
-		props = r.Config
+		props = r.Config.Clone()
+		for k, v := range props {
+			if v != nil && k != "connector.class" && r.refers(*v) {
+				delete(props, k)
+				hidden[k] = true
+			}
+		}
 	}
 	props = props.Clone()
 	class, _ := r.Config.Get("connector.class") // it is looked up as written
@@ -120,11 +128,11 @@ func Connector(r Request) (Infos, error) {
 		}
 	}
 	name := r.Plugins.Index.At(place)
-	c := &check{Request: r, props: props, class: name.Class, typ: cluster.ConnectorType(name.Kind), values: map[string]*config.Value{}}
+	c := &check{Request: r, props: props, hidden: hidden, class: name.Class, typ: cluster.ConnectorType(name.Kind), values: map[string]*config.Value{}}
 	if want, given := props.Get("connector.plugin.version"); given {
 		asked, err := plugin.ParseRange(want)
 		if err != nil {
-			return Infos{}, refuse("%s", err.Error())
+			return Infos{}, refuse("%s", c.discreet("connector.plugin.version", err.Error()))
 		}
 		if place, err = r.Plugins.Index.Match(place, asked); err != nil {
 			return c.noVersion(err.Error()), nil
@@ -158,11 +166,19 @@ func Connector(r Request) (Infos, error) {
 	return c.infos(), nil
 }
 
+// refers tells whether a value refers to a secret.
+func (r *Request) refers(value string) bool {
+	return slices.ContainsFunc(secretref.Find(value), func(ref secretref.Ref) bool {
+		return r.Worker == nil || slices.Contains(r.Worker.Providers, ref.Provider)
+	})
+}
+
 // check is one run of the procedure.
 type check struct {
 	Request
-	props    cluster.Config // resolved
-	class    string         // of the connector, in full
+	props    cluster.Config  // resolved
+	hidden   map[string]bool // keys that were taken out of props: their values are secrets of the workers
+	class    string          // of the connector, in full
 	typ      cluster.ConnectorType
 	own      *config.Def // the connector's
 	instance Instance
@@ -194,6 +210,10 @@ func (c *check) keys() {
 func (c *check) judge(def *config.Def) {
 	c.def = def
 	for _, v := range def.Check(c.props) {
+		if c.hidden[v.Name] {
+			raw := c.Config[v.Name]
+			v = config.Value{Name: v.Name, Value: raw, Visible: v.Visible}
+		}
 		c.order = append(c.order, &v)
 		c.values[v.Name] = &v
 	}
@@ -212,6 +232,9 @@ func (c *check) noVersion(message string) Infos {
 }
 
 func (c *check) fail(key, message string) {
+	if c.hidden[key] {
+		return
+	}
 	if v := c.values[key]; v != nil {
 		v.Errors = append(v.Errors, message)
 		return
@@ -231,6 +254,9 @@ func (c *check) text(key string) string {
 func (c *check) sinkTopics() {
 	topics, _ := c.values["topics"].Parsed.([]string)
 	regex, dlq := strings.TrimSpace(c.text("topics.regex")), strings.TrimSpace(c.text("errors.deadletterqueue.topic.name"))
+	if c.hidden["topics"] || c.hidden["topics.regex"] {
+		return
+	}
 	both := func(message string) { c.fail("topics", message); c.fail("topics.regex", message) }
 	switch {
 	case len(topics) > 0 && regex != "":
@@ -254,10 +280,11 @@ func (c *check) sinkGroup() {
 	const key = consumerPrefix + "group.id"
 	group, given := c.props.Get(key)
 	name := c.text("name")
+	given = given || c.hidden[key]
 	conflict := func(g string) bool { return c.Worker != nil && c.Worker.GroupID != "" && g == c.Worker.GroupID }
 	switch {
 	case given:
-		entry := ValueInfo{Name: key, Value: &group, Recommended: []string{}, Errors: []string{}, Visible: true}
+		entry := ValueInfo{Name: key, Value: c.Config[key], Recommended: []string{}, Errors: []string{}, Visible: true}
 		if conflict(group) {
 			entry.Errors = append(entry.Errors, fmt.Sprintf("Consumer group %s conflicts with Connect worker group %s", group, group))
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
 
@@ -34,8 +35,9 @@ func records(plugins []plugin.Plugin) ([]cluster.PluginRecord, error) {
 }
 
 // factsOf are what the control plane should know of a worker, with the full names of its converters' classes.
-func factsOf(w worker.Config, plugins *plugin.Registry) cluster.Worker {
+func factsOf(w worker.Config, refs *secrets.Resolver, plugins *plugin.Registry) cluster.Worker {
 	facts := w.Facts()
+	facts.Providers = refs.Providers()
 	for key, name := range facts.Converters {
 		if class, known := plugins.Index().Class(name); known {
 			facts.Converters[key] = class

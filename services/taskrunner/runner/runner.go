@@ -99,7 +99,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	facts := factsOf(w, cfg.Plugins)
+	facts := factsOf(w, refs, cfg.Plugins)
 	about, err := workerRecord(facts)
 	if err != nil {
 		return err

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/secretref"
 )
 
 // Provider looks keys up at a path, "" for none. Keys that it does not have are not in the result. An error ends what the
@@ -67,11 +67,8 @@ func FromProperties(props map[string]string, getenv func(string) (string, bool),
 	return r, nil
 }
 
-// reference matches ${provider:key} and ${provider:path:key}.
-var reference = regexp.MustCompile(`\$\{([^}]*?):(([^}]*?):)?([^}]*?)\}`)
-
-// HasReference tells whether a value refers to something.
-func HasReference(value string) bool { return reference.MatchString(value) }
+// Providers lists the providers' names, sorted.
+func (r *Resolver) Providers() []string { return slices.Sorted(maps.Keys(r.providers)) }
 
 // Resolve replaces the references in a configuration. Those that no provider knows stay as they are. What a provider returns
 // is not looked at again: it can't refer to anything. The error's kind is connecterr.Config.
@@ -82,9 +79,9 @@ func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
 		if v == nil {
 			continue
 		}
-		for _, m := range reference.FindAllStringSubmatch(*v, -1) {
-			if at := (place{m[1], m[3]}); r.providers[m[1]] != nil && !slices.Contains(wanted[at], m[4]) {
-				wanted[at] = append(wanted[at], m[4])
+		for _, ref := range secretref.Find(*v) {
+			if at := (place{ref.Provider, ref.Path}); r.providers[ref.Provider] != nil && !slices.Contains(wanted[at], ref.Key) {
+				wanted[at] = append(wanted[at], ref.Key)
 			}
 		}
 	}
@@ -102,12 +99,9 @@ func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
 	out := make(cluster.Config, len(cfg))
 	for k, v := range cfg {
 		if v != nil {
-			text := reference.ReplaceAllStringFunc(*v, func(ref string) string {
-				m := reference.FindStringSubmatch(ref)
-				if value, has := found[place{m[1], m[3]}][m[4]]; has {
-					return value
-				}
-				return ref
+			text := secretref.Replace(*v, func(ref secretref.Ref) (string, bool) {
+				value, has := found[place{ref.Provider, ref.Path}][ref.Key]
+				return value, has
 			})
 			v = &text
 		}
