@@ -79,7 +79,7 @@ func parseInterval(text string) (i interval, why string) {
 		i.high = &high
 	}
 	if i.low != nil && i.high != nil {
-		if c := CompareVersions(low, high); c > 0 || c == 0 && !(i.withLow && i.withHigh) {
+		if c := CompareVersions(low, high); c > 0 || c == 0 && (!i.withLow || !i.withHigh) {
 			return i, "The range ends before it begins"
 		}
 	}

@@ -35,7 +35,9 @@ func (p *Player) notInstalled(t *testing.T) map[string]bool {
 	for _, n := range unlisted {
 		recorded = append(recorded, listed{Class: "org.apache.kafka.connect.converters." + n + "Converter", Type: string(plugin.Converter)})
 	}
-	resp, err := client.Get(p.target.Base + "/connector-plugins?connectorsOnly=false")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.target.Base+"/connector-plugins?connectorsOnly=false", http.NoBody)
+	require.NoError(t, err)
+	resp, err := client.Do(req)
 	require.NoError(t, err)
 	defer resp.Body.Close() //nolint:errcheck // it was read
 	body, err := io.ReadAll(resp.Body)
