@@ -66,6 +66,10 @@ func run(t *testing.T, cfg allinone.Config, ready <-chan allinone.Info) (info al
 	return info, stop
 }
 
+// Left out of the recordings of providers: rows in which 4.3.1 shows what a reference stands for and of which there is no
+// recording of 4.4.0, and requests about offsets. Left out of the recording of a removed plugin: requests about offsets and
+// topics. These have recordings of their own.
+
 // ours are the rows whose answer differs on purpose.
 var ours = map[string]string{
 	"create create-46":                        "the class is an abstract helper of Kafka's tests; here there is no such class",

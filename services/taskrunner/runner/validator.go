@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/validate"
@@ -15,7 +16,6 @@ import (
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/plugin"
-	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
 
 // serveValidation answers questions about configurations of the connectors that this runner has.
@@ -74,7 +74,7 @@ func (f *factories) validate(ctx context.Context, cfg cluster.Config) (wire.Vali
 	if err != nil {
 		return refused(err)
 	}
-	infos, err := validate.Connector(validate.Request{Config: cfg, Resolved: resolved, Worker: &f.facts, Refuse: worker.Refused,
+	infos, err := validate.Connector(validate.Request{Config: cfg, Resolved: resolved, Worker: &f.facts, Refuse: clientconf.Refused,
 		Plugins:  validate.Catalog{Index: f.plugins.Index(), Def: func(i int) (*config.Def, error) { return all[i].Def, nil }},
 		Instance: func(i int) validate.Instance { return checked{ctx, all[i].NewConnector()} }})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/controlplane/wire"
@@ -82,7 +83,7 @@ func (c *checker) withoutRunner(t *testing.T, cfg cluster.Config) (validate.Info
 		}
 		names = append(names, plugin.Name{Kind: plugin.Kind(r.Kind), Class: r.Class, Version: r.Version})
 	}
-	return validate.Connector(validate.Request{Config: cfg, Worker: &w, Plugins: validate.Catalog{Index: plugin.NewIndex(names), Def: func(i int) (*config.Def, error) {
+	return validate.Connector(validate.Request{Config: cfg, Worker: &w, Refuse: clientconf.Refused, Plugins: validate.Catalog{Index: plugin.NewIndex(names), Def: func(i int) (*config.Def, error) {
 		var d config.Def
 		return &d, json.Unmarshal(c.stored[i].Definition, &d)
 	}}})
@@ -110,6 +111,7 @@ func TestValidation_is_the_same_with_a_runner_and_without(t *testing.T) {
 		"a sink in the workers' group":  cluster.ConfigOf(map[string]string{"connector.class": "FileStreamSink", "name": "workers", "topics": "a"}),
 		"an override that is refused":   c.source("producer.override.acks", "all", "producer.override.security.protocol", "SSL"),
 		"an override that is no number": c.source("producer.override.linger.ms", "x"),
+		"a login module":                c.source("producer.override.sasl.jaas.config", "secret", "producer.override.sasl.mechanism", "PLAIN"),
 		"converters":                    c.source("key.converter", "Json", "key.converter.schemas.enable", "x", "header.converter", "Nope"),
 		"transformations":               c.source("transforms", "a,b,a", "transforms.a.type", "Nope", "predicates", "p"),
 		"another version":               c.source("connector.plugin.version", "99"),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/controlplane/wire"
@@ -259,5 +260,5 @@ func (h *Herder) ask(ctx context.Context, class string, config cluster.Config) (
 
 // validate runs the procedure on stored definitions. References stay as they are: only runners have the secrets.
 func (c catalog) validate(cfg cluster.Config) (validate.Infos, error) {
-	return validate.Connector(validate.Request{Config: cfg, Plugins: validate.Catalog{Index: c.index, Def: c.def}, Worker: c.worker})
+	return validate.Connector(validate.Request{Config: cfg, Plugins: validate.Catalog{Index: c.index, Def: c.def}, Worker: c.worker, Refuse: clientconf.Refused})
 }

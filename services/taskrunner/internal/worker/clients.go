@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -55,7 +56,7 @@ func (c Config) client(role string, conn map[string]string, id string) (map[stri
 		own = c.unprefixed()
 		maps.Copy(own, Prefixed(c.props, role+"."))
 	}
-	worker, err := translate(own, true)
+	worker, err := clientconf.Translate(own, true)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (c Config) client(role string, conn map[string]string, id string) (map[stri
 	if bad := c.Disallowed(overrides); len(bad) > 0 {
 		return nil, connecterr.New(connecterr.Config, "The '%s' policy does not allow '%s' to be overridden in the connector configuration.", c.OverridePolicy, strings.Join(bad, "', '"))
 	}
-	user, err := translate(overrides, false)
+	user, err := clientconf.Translate(overrides, false)
 	if err != nil {
 		return nil, err
 	}
@@ -98,12 +99,4 @@ func (c Config) Disallowed(overrides map[string]string) []string {
 // its former holder by it.
 func (c Config) TransactionalID(name string, task int) string {
 	return fmt.Sprintf("%s-%s-%d", c.GroupID, name, task)
-}
-
-// Refused says why a connector's client setting, without prefix, is refused; "" when it is not.
-func Refused(key, value string) string {
-	if _, err := translate(map[string]string{key: value}, false); err != nil {
-		return err.Error()
-	}
-	return ""
 }

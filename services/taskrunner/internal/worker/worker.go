@@ -1,14 +1,14 @@
 // Package worker is a worker's configuration, by the property names of Kafka Connect, and the Kafka client
 // configurations that follow from it for each connector.
 //
-// Start reading at FromProperties, then clients.go (what a connector's clients get) and names.go (how Java's client keys
-// map to librdkafka's, and which are refused).
+// Start reading at FromProperties, then clients.go (what a connector's clients get).
 package worker
 
 import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -95,7 +95,7 @@ func FromProperties(props map[string]string) (Config, error) {
 	}
 	// A worker's own client settings are checked once, here, so that a mistake shows at the start.
 	for _, kind := range []string{"producer.", "consumer.", "admin."} {
-		if _, err := translate(Prefixed(props, kind), true); err != nil {
+		if _, err := clientconf.Translate(Prefixed(props, kind), true); err != nil {
 			return Config{}, err
 		}
 	}
