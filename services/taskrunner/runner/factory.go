@@ -90,6 +90,14 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 
 // factory makes the instance of any job.
 func (f *factories) factory(spec cluster.JobSpec) (job.Instance, error) {
+	in, err := f.make(spec)
+	if err != nil {
+		return nil, hide(err, func() []string { return f.secrets.Values(spec.Config) })
+	}
+	return newDiscreet(in, f.secrets, spec), nil
+}
+
+func (f *factories) make(spec cluster.JobSpec) (job.Instance, error) {
 	if err := f.checkVersion(spec); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@
 package secrets
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -70,10 +71,11 @@ func FromProperties(props map[string]string, getenv func(string) (string, bool),
 // Providers lists the providers' names, sorted.
 func (r *Resolver) Providers() []string { return slices.Sorted(maps.Keys(r.providers)) }
 
-// Resolve replaces the references in a configuration. Those that no provider knows stay as they are. What a provider returns
-// is not looked at again: it can't refer to anything. The error's kind is connecterr.Config.
-func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
-	type place struct{ provider, path string }
+// place is where keys are looked up.
+type place struct{ provider, path string }
+
+// look looks up what a configuration refers to, each path once; nil when it refers to nothing.
+func (r *Resolver) look(cfg cluster.Config) (map[place]map[string]string, error) {
 	wanted := map[place][]string{}
 	for _, v := range cfg {
 		if v == nil {
@@ -86,7 +88,7 @@ func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
 		}
 	}
 	if len(wanted) == 0 {
-		return cfg, nil
+		return nil, nil
 	}
 	found := map[place]map[string]string{}
 	for _, at := range slices.SortedFunc(maps.Keys(wanted), func(a, b place) int { return strings.Compare(a.provider+"\x00"+a.path, b.provider+"\x00"+b.path) }) {
@@ -95,6 +97,16 @@ func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
 			return nil, err
 		}
 		found[at] = values
+	}
+	return found, nil
+}
+
+// Resolve replaces the references in a configuration. Those that no provider knows stay as they are. What a provider returns
+// is not looked at again: it can't refer to anything. The error's kind is connecterr.Config.
+func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
+	found, err := r.look(cfg)
+	if err != nil || found == nil {
+		return cfg, err
 	}
 	out := make(cluster.Config, len(cfg))
 	for k, v := range cfg {
@@ -108,6 +120,27 @@ func (r *Resolver) Resolve(cfg cluster.Config) (cluster.Config, error) {
 		out[k] = v
 	}
 	return out, nil
+}
+
+// minSecret is the least length of a value that is hidden in texts: shorter ones are part of many words.
+const minSecret = 6
+
+// Values are what the references in a configuration stand for, the longest first, without short ones. What can't be looked
+// up is left out.
+func (r *Resolver) Values(cfg cluster.Config) (all []string) {
+	found, err := r.look(cfg)
+	if err != nil {
+		return nil // then nothing was handed out, either
+	}
+	for _, values := range found {
+		for _, v := range values {
+			if len(v) >= minSecret {
+				all = append(all, v)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(all)
 }
 
 // Properties replaces the references in worker properties, but for those that define the providers.
