@@ -274,6 +274,20 @@ type PluginRecord struct {
 	Definition []byte
 }
 
+// KindWorker is the kind of the record that holds, beside the definitions of a runner's plugins, the JSON of its Worker. The
+// last one stored counts: it is used only where no runner can be asked.
+const KindWorker = "worker"
+
+// Worker is what a configuration's check has to know of the workers that will run it.
+type Worker struct {
+	Converters        map[string]string `json:"converters,omitempty"` // full class by key: key.converter, value.converter, header.converter
+	GroupID           string            `json:"group_id,omitempty"`
+	ExactlyOnce       bool              `json:"exactly_once,omitempty"` // sources write in transactions
+	OverridePolicy    string            `json:"override_policy,omitempty"`
+	OverrideAllowlist []string          `json:"override_allowlist,omitempty"`
+	Providers         []string          `json:"providers,omitempty"` // of secrets, by the names that references use
+}
+
 // Registration is a runner's first message of a session.
 type Registration struct {
 	Runner         RunnerID

@@ -7,6 +7,7 @@ package validate
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/sdk/config"
@@ -95,4 +96,77 @@ func (i Infos) FirstErrors() string {
 	}
 	b.WriteString("\nYou can also find the above list of errors at the endpoint `/connector-plugins/{connectorType}/config/validate`")
 	return b.String()
+}
+
+func valueInfo(v config.Value) ValueInfo {
+	out := ValueInfo{Name: v.Name, Value: v.Value, Recommended: v.Recommended, Errors: v.Errors, Visible: v.Visible}
+	if out.Recommended == nil {
+		out.Recommended = []string{}
+	}
+	if out.Errors == nil {
+		out.Errors = []string{}
+	}
+	return out
+}
+
+// infos puts the answer together.
+func (c *check) infos() Infos {
+	class, _ := c.props.Get("connector.class")
+	out := Infos{Name: class, Configs: c.unknown}
+	for i, v := range c.order {
+		def, value := KeyInfoOf(c.def.Keys[i]), valueInfo(*v)
+		if def.Group != nil && !slices.Contains(out.Groups, *def.Group) {
+			out.Groups = append(out.Groups, *def.Group)
+		}
+		out.Configs = append(out.Configs, Info{Definition: &def, Value: &value})
+	}
+	for _, g := range c.groups {
+		if !slices.Contains(out.Groups, g) {
+			out.Groups = append(out.Groups, g)
+		}
+	}
+	messages := len(out.Configs)
+	out.Configs = append(out.Configs, c.extra...)
+	redacted := c.redact(out.Configs)
+	for i, entry := range out.Configs {
+		switch n := len(entry.Value.Errors); {
+		case i < messages || redacted:
+			out.ErrorCount += n
+		case n > 0: // overrides and converters count by the entry
+			out.ErrorCount++
+		}
+	}
+	return out
+}
+
+// redact hides what came from references to secrets: the reference is shown in place of its value, and of errors only that
+// there are some, because their texts quote the value.
+func (c *check) redact(configs []Info) (any bool) {
+	for _, entry := range configs {
+		v := entry.Value
+		if !c.secret(v.Name) {
+			continue
+		}
+		any = true
+		v.Value, v.Recommended = c.Config[v.Name], []string{}
+		if len(v.Errors) > 0 {
+			v.Errors = []string{c.discreet(v.Name, "")}
+		}
+	}
+	return any
+}
+
+// secret tells whether a key's value came from a reference, or would.
+func (c *check) secret(key string) bool {
+	raw, given := c.Config.Get(key)
+	resolved, there := c.props.Get(key)
+	return c.hidden[key] || given && there && raw != resolved
+}
+
+// discreet is a message about a key that does not quote a value which came from a reference.
+func (c *check) discreet(key, message string) string {
+	if c.secret(key) {
+		return fmt.Sprintf("Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", key)
+	}
+	return message
 }

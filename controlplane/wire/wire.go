@@ -101,6 +101,15 @@ type ValidateReply struct {
 	Infos json.RawMessage       `json:"infos,omitempty"`
 	Class string                `json:"class,omitempty"`
 	Type  cluster.ConnectorType `json:"type,omitempty"`
+	// Refused is why the configuration can't be checked at all; then there are no Infos.
+	Refused *Refusal `json:"refused,omitempty"`
+}
+
+// Refusal is an answer of a runner that is no failure of it. Class is the exception that Kafka Connect would name.
+type Refusal struct {
+	Class   string       `json:"class"`
+	Code    cluster.Code `json:"code"`
+	Message string       `json:"message"`
 }
 
 // Changed tells that something about a connector's statuses or tasks was stored.

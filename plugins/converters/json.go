@@ -23,7 +23,7 @@ var jsonDef = &config.Def{Keys: []config.Key{typeKey,
 	{Name: "schema.content", Type: config.String, Importance: config.High, Group: "Schemas", Order: 2, Width: config.WidthMedium,
 		DisplayName: "Schema Content", Doc: "The schema of all values that are read, as JSON; they are then read as payload alone. Only with schemas.enable."},
 	{Name: "decimal.format", Type: config.String, Default: config.Default("BASE64"), Importance: config.Low, Group: "Serialization", Order: 0, Width: config.WidthMedium,
-		DisplayName: "Decimal Format", Doc: "How decimals are written.", Validators: []config.Rule{config.OneOfFold("BASE64", "NUMERIC")}},
+		DisplayName: "Decimal Format", Doc: "How decimals are written.", Validators: []config.Rule{config.OneOfFold("NUMERIC", "BASE64")}},
 	{Name: "replace.null.with.default", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low, Group: "Serialization", Order: 1, Width: config.WidthMedium,
 		DisplayName: "Replace null with default", Doc: "Let a field's default take the place of null."},
 }}

@@ -25,7 +25,8 @@ func (h asHeader) ToConnectHeader(topic, _ string, b []byte) (data.SchemaAndValu
 }
 
 var stringDef = &config.Def{Keys: []config.Key{typeKey,
-	{Name: "converter.encoding", Type: config.String, Default: config.Default("UTF-8"), Importance: config.High, Doc: "Character encoding; only UTF-8 is supported."}}}
+	{Name: "converter.encoding", Type: config.String, Default: config.Default("UTF-8"), Importance: config.High, Width: config.WidthMedium, DisplayName: "Encoding",
+		Doc: "Character encoding; only UTF-8 is supported."}}}
 
 // stringConverter writes any value's text and reads text.
 type stringConverter struct{}

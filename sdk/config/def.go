@@ -62,6 +62,9 @@ type Key struct {
 	Dependents  []string   `json:"dependents,omitempty"`
 	Validators  []Rule     `json:"validators,omitempty"`
 	Recommend   *Rule      `json:"recommend,omitempty"`
+
+	// Bare is the name that validators' messages show when it is not Name: that of a key which stands under a prefix.
+	Bare string `json:"-"`
 }
 
 // Rule is a validator or recommender as data: a kind this package knows, with its arguments.

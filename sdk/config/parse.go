@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -123,7 +124,7 @@ func ParseValue(t Type, key, raw string) (any, error) {
 		}
 		return nil, fail("Expected value to be either true or false")
 	case Int, Short, Long:
-		n, err := strconv.ParseInt(text, 10, bits[t])
+		n, err := strconv.ParseInt(asciiDigits(text), 10, bits[t])
 		if err != nil {
 			return nil, fail("Not a number of type " + string(t))
 		}
@@ -142,6 +143,26 @@ func ParseValue(t Type, key, raw string) (any, error) {
 		return text, nil
 	}
 	return nil, fail("Unknown type " + string(t))
+}
+
+// asciiDigits writes the decimal digits of all scripts as 0 to 9: Java's numbers may use any.
+func asciiDigits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x80 {
+			return r
+		}
+		for _, t := range unicode.Nd.R16 {
+			if rune(t.Lo) <= r && r <= rune(t.Hi) { // a table begins with a zero, and counts on
+				return '0' + (r-rune(t.Lo))%10
+			}
+		}
+		for _, t := range unicode.Nd.R32 {
+			if rune(t.Lo) <= r && r <= rune(t.Hi) {
+				return '0' + (r-rune(t.Lo))%10
+			}
+		}
+		return r
+	}, s)
 }
 
 var bits = map[Type]int{Short: 16, Int: 32, Long: 64}

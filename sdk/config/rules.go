@@ -21,7 +21,9 @@ const (
 	ruleNoDuplicates = "no-duplicates" // a list without duplicates and blanks, in the words of Kafka 4.2
 	ruleSome         = "some"          // the same, and not empty
 	ruleRegex        = "regex"         // text that compiles
+	ruleSomeRegex    = "some-regex"    // the same; null is refused, and with an argument ""
 	ruleValues       = "values"        // recommender: the arguments
+	ruleHide         = "hide"          // recommender: not to be shown
 	ruleIfSet        = "if-set"        // recommender: visible only when the key of the first argument is set
 )
 
@@ -64,17 +66,29 @@ func Some() Rule { return Rule{Kind: ruleSome} }
 // Regex accepts texts that are regular expressions.
 func Regex() Rule { return Rule{Kind: ruleRegex} }
 
+// RequiredRegex accepts texts that are regular expressions; null is refused.
+func RequiredRegex() Rule { return Rule{Kind: ruleSomeRegex} }
+
+// NonEmptyRegex is RequiredRegex for texts that must not be "".
+func NonEmptyRegex() Rule { return Rule{ruleSomeRegex, []string{"non-empty"}} }
+
 // Recommend is a recommender that offers these values.
 func Recommend(values ...string) *Rule { return &Rule{ruleValues, values} }
 
 // VisibleIfSet is a recommender that shows the key only when another one is set.
 func VisibleIfSet(key string) *Rule { return &Rule{ruleIfSet, []string{key}} }
 
+// Hide is a recommender that does not show the key.
+func Hide() *Rule { return &Rule{Kind: ruleHide} }
+
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
 
 // check returns the message for a value that the rule refuses, "" for one that it accepts. An unknown kind, from a newer
 // definition, accepts everything: the runner that has the plugin checks again.
 func (r Rule) check(k Key, v any) string {
+	if k.Bare != "" {
+		k.Name = k.Bare
+	}
 	why := ""
 	switch r.Kind {
 	case ruleRange, ruleOptRange:
@@ -106,8 +120,14 @@ func (r Rule) check(k Key, v any) string {
 		}
 	case ruleNoDuplicates, ruleSome:
 		return r.checkList(k, v)
-	case ruleRegex:
-		if s, ok := v.(string); ok {
+	case ruleRegex, ruleSomeRegex:
+		s, ok := v.(string)
+		switch {
+		case !ok && r.Kind == ruleSomeRegex:
+			why = "Invalid regex: there is none"
+		case s == "" && len(r.Args) > 0:
+			why = "String must be non-empty"
+		case ok:
 			if _, err := regexp.Compile(s); err != nil {
 				why = "Invalid regex: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 			}
@@ -197,6 +217,8 @@ func (r Rule) recommend(props map[string]*string) (values []string, visible bool
 	switch r.Kind {
 	case ruleValues:
 		return r.Args, true
+	case ruleHide:
+		return nil, false
 	case ruleIfSet:
 		return nil, len(r.Args) > 0 && props[r.Args[0]] != nil
 	}

@@ -58,6 +58,56 @@ func (x *Index) Find(name string, kinds ...Kind) (int, bool) {
 	return x.byClass(name, kinds...)
 }
 
+// Class is the full name of the class that a name means, of whatever kind; false when no plugin has it.
+func (x *Index) Class(name string) (class string, ok bool) {
+	if classes := x.alias[name]; len(classes) == 1 {
+		name = classes[0]
+	}
+	return name, slices.ContainsFunc(x.names, func(n Name) bool { return n.Class == name })
+}
+
+// Classes lists the classes of a kind, sorted.
+func (x *Index) Classes(kind Kind) []string {
+	classes := []string{}
+	for _, n := range x.names {
+		if n.Kind == kind {
+			classes = append(classes, n.Class)
+		}
+	}
+	slices.Sort(classes)
+	return slices.Compact(classes)
+}
+
+// Versions lists the versions of a class from old to new, once for each kind that it has.
+func (x *Index) Versions(class string) (versions []string) {
+	for _, n := range x.names {
+		if n.Class == class {
+			versions = append(versions, n.Version)
+		}
+	}
+	slices.SortStableFunc(versions, CompareVersions)
+	return versions
+}
+
+// Match returns the place of the newest version within a range, of the same class and kind as the one at a place. The
+// error's kind is connecterr.NotFound, its text Kafka Connect's.
+func (x *Index) Match(i int, r Range) (best int, err error) {
+	like, found := x.names[i], false
+	for k, n := range x.names {
+		if n.Class == like.Class && n.Kind == like.Kind && r.Contains(n.Version) && (!found || CompareVersions(n.Version, x.names[best].Version) > 0) {
+			best, found = k, true
+		}
+	}
+	if !found {
+		return 0, connecterr.New(connecterr.NotFound, "Plugin %s not found that matches the version range %s, available versions: [%s]",
+			like.Class, r, strings.Join(x.Versions(like.Class), ", "))
+	}
+	return best, nil
+}
+
+// At is the plugin at a place.
+func (x *Index) At(i int) Name { return x.names[i] }
+
 // Connector returns the place of the newest version of a source or sink connector, found as Find does or by a simple name
 // that no other connector has. The error's kind is connecterr.NotFound, its text Kafka Connect's.
 func (x *Index) Connector(name string) (int, error) {

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 )
@@ -61,8 +59,11 @@ func (p Plugin) complete() error {
 	return nil
 }
 
-// All lists the plugins by kind, class and version.
+// All lists the plugins by kind, class and version. Index's places are places in it.
 func (r *Registry) All() []Plugin { return slices.Clone(r.all) }
+
+// Index is how the plugins are found.
+func (r *Registry) Index() *Index { return r.index }
 
 // Find returns the newest version of a plugin of a kind, by full class name or by an alias that no other class claims.
 // The error's kind is connecterr.NotFound.
@@ -85,46 +86,4 @@ func (r *Registry) Connector(name string) (*Plugin, error) {
 		return nil, err
 	}
 	return &r.all[i], nil
-}
-
-// CompareVersions compares dotted versions number by number; parts that are no numbers compare as text and sort before
-// numbers, so that 1.0-rc1 is older than 1.0.1.
-func CompareVersions(a, b string) int {
-	split := func(s string) []string {
-		return strings.FieldsFunc(s, func(c rune) bool { return c == '.' || c == '-' || c == '_' || c == '+' })
-	}
-	x, y := split(a), split(b)
-	for i := range max(len(x), len(y)) {
-		switch {
-		case i >= len(x):
-			return -extra(y[i])
-		case i >= len(y):
-			return extra(x[i])
-		}
-		m, errM := strconv.Atoi(x[i])
-		n, errN := strconv.Atoi(y[i])
-		var c int
-		switch {
-		case errM == nil && errN == nil:
-			c = cmp.Compare(m, n)
-		case errM == nil:
-			c = 1
-		case errN == nil:
-			c = -1
-		default:
-			c = cmp.Compare(x[i], y[i])
-		}
-		if c != 0 {
-			return c
-		}
-	}
-	return 0
-}
-
-// extra tells what a further part does to a version: a number makes it newer, a word (rc1, SNAPSHOT) older.
-func extra(part string) int {
-	if _, err := strconv.Atoi(part); err == nil {
-		return 1
-	}
-	return -1
 }

@@ -2,9 +2,7 @@ package servers
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -24,9 +22,6 @@ import (
 
 //go:embed kafka
 var kafkaFiles embed.FS
-
-// ErrNoJava says what is needed for a real broker.
-var ErrNoJava = errors.New("java and mvn are not installed (Debian: apt-get install default-jre-headless maven)")
 
 // KafkaOptions say how a broker is started.
 type KafkaOptions struct {
@@ -54,64 +49,8 @@ const (
 	archiveName = "kafka.jsa"
 )
 
-// cache is where downloads outlive a checkout.
-func cache() (string, error) {
-	if dir := os.Getenv("MILLRACE_CACHE"); dir != "" { //nolint:forbidigo // a test's switch
-		return dir, nil
-	}
-	dir, err := os.UserHomeDir()
-	return filepath.Join(dir, ".cache", "millrace"), err
-}
-
 // kafkaHome fetches the broker once and returns its folder.
-func kafkaHome(ctx context.Context) (string, error) {
-	if _, err := exec.LookPath("java"); err != nil {
-		return "", ErrNoJava
-	}
-	pom, err := kafkaFiles.ReadFile("kafka/pom.xml")
-	if err != nil {
-		return "", err
-	}
-	root, err := cache()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(pom)
-	home := filepath.Join(root, "kafka-"+hex.EncodeToString(sum[:6]))
-	lock, err := childproc.WaitFolder(ctx, home+".lock")
-	if err != nil {
-		return "", err
-	}
-	defer lock.Unlock()
-	if _, err := os.Stat(home); err == nil {
-		return home, nil
-	}
-	if _, err := exec.LookPath("mvn"); err != nil {
-		return "", ErrNoJava
-	}
-	half := home + ".new"
-	if err := os.RemoveAll(half); err != nil {
-		return "", err
-	}
-	if err := os.MkdirAll(half, 0o750); err != nil {
-		return "", err
-	}
-	for _, name := range []string{"pom.xml", "log4j2.xml"} {
-		b, err := kafkaFiles.ReadFile("kafka/" + name)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(half, name), b, 0o600)
-		}
-		if err != nil {
-			return "", err
-		}
-	}
-	cmd := exec.CommandContext(ctx, "mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=libs", "-DincludeScope=runtime") //nolint:gosec // fixed
-	cmd.Dir = half
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("fetching Kafka with mvn: %w\n%s", err, out)
-	}
-	return home, os.Rename(half, home)
-}
+func kafkaHome(ctx context.Context) (string, error) { return fetch(ctx, kafkaFiles, "kafka") }
 
 // StartKafka starts a broker and returns when it answers. It dies with this process.
 func StartKafka(ctx context.Context, o KafkaOptions) (*KafkaProcess, error) {

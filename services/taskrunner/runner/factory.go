@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
+	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/sinktask"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
@@ -25,14 +26,16 @@ import (
 type factories struct {
 	plugins *plugin.Registry
 	worker  worker.Config
+	facts   cluster.Worker
+	secrets *secrets.Resolver
 	offsets *offsets.Store
 	log     *slog.Logger
 
 	instance, sink, source job.Factory
 }
 
-func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, error) {
-	f := &factories{plugins: cfg.Plugins, worker: w, log: log}
+func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secrets.Resolver, log *slog.Logger) (*factories, error) {
+	f := &factories{plugins: cfg.Plugins, worker: w, facts: facts, secrets: refs, log: log}
 	consumer, err := w.WorkerConsumer()
 	if err != nil {
 		return nil, err
@@ -45,9 +48,9 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)})
 	pipelines := pipeline.NewMetrics(cfg.Registerer)
 
-	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: resolve, FencedSources: w.ExactlyOnce, Logger: obs.Named(log, obs.LogConnector),
+	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: f.resolve, FencedSources: w.ExactlyOnce, Logger: obs.Named(log, obs.LogConnector),
 		Offsets: func(name string, _ map[string]string) source.OffsetReader { return f.offsets.Reader(name) }})
-	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: resolve, ConsumerConfig: w.Consumer,
+	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer,
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask), Metrics: sinktask.NewMetrics(cfg.Registerer),
 		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
 			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task,
@@ -57,7 +60,7 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 			}
 			return p, nil
 		}})
-	sources := sourcetask.Deps{Plugin: cfg.Plugins.Find, Resolve: resolve, Offsets: f.offsets.Reader, OffsetsTopic: w.OffsetsTopic, EnsureOffsets: f.offsets.Ensure,
+	sources := sourcetask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, Offsets: f.offsets.Reader, OffsetsTopic: w.OffsetsTopic, EnsureOffsets: f.offsets.Ensure,
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask), Metrics: sourcetask.NewMetrics(cfg.Registerer),
 		Producer: func(s sourcetask.Settings, transactionalID string) (sourcetask.Producer, error) {
 			client, err := w.Producer(s.Config, s.Spec.Job, s.Spec.Name, false)
@@ -88,6 +91,17 @@ func newFactories(cfg Config, w worker.Config, log *slog.Logger) (*factories, er
 
 // factory makes the instance of any job.
 func (f *factories) factory(spec cluster.JobSpec) (job.Instance, error) {
+	in, err := f.make(spec)
+	if err != nil {
+		return nil, hide(err, func() []string { return f.secrets.Values(spec.Config) })
+	}
+	return newDiscreet(in, f.secrets, spec), nil
+}
+
+func (f *factories) make(spec cluster.JobSpec) (job.Instance, error) {
+	if err := f.checkVersion(spec); err != nil {
+		return nil, err
+	}
 	if spec.Job.IsInstance() {
 		return f.instance(spec)
 	}
@@ -100,6 +114,24 @@ func (f *factories) factory(spec cluster.JobSpec) (job.Instance, error) {
 		return f.sink(spec)
 	}
 	return f.source(spec)
+}
+
+// checkVersion refuses to run another version of a connector than its configuration asks for.
+func (f *factories) checkVersion(spec cluster.JobSpec) error {
+	x := f.plugins.Index()
+	i, err := x.Connector(spec.Class)
+	if _, given := spec.Config.Get("connector.plugin.version"); err != nil || !given {
+		return nil // what makes the instance says so
+	}
+	config, err := f.resolve(spec.Config)
+	if err != nil {
+		return err
+	}
+	asked, err := plugin.ParseRange(config["connector.plugin.version"])
+	if err == nil && !asked.Contains(x.At(i).Version) {
+		_, err = x.Match(i, asked)
+	}
+	return err
 }
 
 func (f *factories) close(context.Context) error {
@@ -140,8 +172,11 @@ func (f *factories) topics(s sourcetask.Settings) (sourcetask.Topics, error) {
 	return sourcetask.NewTopics(groups, admin, client["bootstrap.servers"], s.Logger), nil
 }
 
-// resolve is a configuration as plugins see it: without nulls.
-func resolve(c cluster.Config) (map[string]string, error) { return c.Plain(), nil }
+// resolve is a configuration as plugins see it: without nulls, and with what references stand for.
+func (f *factories) resolve(c cluster.Config) (map[string]string, error) {
+	resolved, err := f.secrets.Resolve(c)
+	return resolved.Plain(), err
+}
 
 // askClusterID asks the broker for its cluster's id until it answers.
 func askClusterID(ctx context.Context, w worker.Config, id *atomic.Value, log *slog.Logger) {

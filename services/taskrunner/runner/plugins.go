@@ -9,6 +9,8 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
+	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
 
 // records are the plugins as the control plane keeps them.
@@ -30,4 +32,26 @@ func records(plugins []plugin.Plugin) ([]cluster.PluginRecord, error) {
 		})
 	}
 	return all, nil
+}
+
+// factsOf are what the control plane should know of a worker, with the full names of its converters' classes.
+func factsOf(w worker.Config, refs *secrets.Resolver, plugins *plugin.Registry) cluster.Worker {
+	facts := w.Facts()
+	facts.Providers = refs.Providers()
+	for key, name := range facts.Converters {
+		if class, known := plugins.Index().Class(name); known {
+			facts.Converters[key] = class
+		}
+	}
+	return facts
+}
+
+// workerRecord are a worker's facts as the control plane keeps them, beside the plugins' definitions.
+func workerRecord(facts cluster.Worker) (cluster.PluginRecord, error) {
+	text, err := json.Marshal(facts)
+	if err != nil {
+		return cluster.PluginRecord{}, fmt.Errorf("encoding what is known of the worker: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return cluster.PluginRecord{PluginRef: cluster.PluginRef{Class: cluster.KindWorker, Kind: cluster.KindWorker, Digest: hex.EncodeToString(sum[:8])}, Definition: text}, nil
 }

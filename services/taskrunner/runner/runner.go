@@ -28,6 +28,7 @@ import (
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
+	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/session"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
@@ -79,7 +80,11 @@ const (
 // Run runs until ctx ends, then drains and returns nil. An error means that the configuration is wrong or a listener can't
 // be opened; a bus, scheduler or broker that is away is waited for.
 func Run(ctx context.Context, cfg Config) (err error) {
-	w, err := worker.FromProperties(cfg.Worker)
+	refs, err := secrets.FromProperties(cfg.Worker, os.LookupEnv, cfg.Logger)
+	if err != nil {
+		return exitcode.Input(err)
+	}
+	w, err := workerConfig(cfg.Worker, refs)
 	if err != nil {
 		return exitcode.Input(err)
 	}
@@ -95,6 +100,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
+	facts := factsOf(w, refs, cfg.Plugins)
+	about, err := workerRecord(facts)
+	if err != nil {
+		return err
+	}
+	plugins = append(plugins, about)
 	base, levels := obs.Leveled(cfg.Logger)
 	base = base.With(slog.String(obs.KeyWorkerID, cfg.WorkerID))
 	log := obs.Named(base, obs.LogWorker)
@@ -112,7 +123,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	)
 	kafkaID.Store("")
 	outbox := session.NewOutbox()
-	kinds, err := newFactories(cfg, w, log)
+	kinds, err := newFactories(cfg, w, facts, refs, log)
 	if err != nil {
 		return exitcode.Input(err)
 	}
@@ -187,6 +198,24 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	log.Info("stopping")
 	return nil
+}
+
+// workerConfig reads worker properties with their references resolved. Its errors don't show what references stand for.
+func workerConfig(props map[string]string, refs *secrets.Resolver) (worker.Config, error) {
+	resolved, err := refs.Properties(props)
+	if err != nil {
+		return worker.Config{}, err
+	}
+	w, err := worker.FromProperties(resolved)
+	if err == nil {
+		return w, nil
+	}
+	for k, v := range resolved {
+		if v != props[k] && v != "" && strings.Contains(err.Error(), v) {
+			return w, connecterr.New(connecterr.Config, "Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", k)
+		}
+	}
+	return w, err
 }
 
 // checkConverters refuses a worker whose own converters are unknown: every connector that names none would fail.

@@ -204,7 +204,7 @@ func TestA_database_that_fails_is_not_taken_for_one_that_knows_nothing(t *testin
 		"status":        func() error { _, err := w.Status(ctx, "a"); return err },
 		"task status":   func() error { _, err := w.TaskStatus(ctx, "a", 0); return err },
 		"plugins":       func() error { _, err := w.Plugins(ctx, true); return err },
-		"plugin config": func() error { _, err := w.PluginConfig(ctx, source); return err },
+		"plugin config": func() error { _, err := w.PluginConfig(ctx, source, "latest"); return err },
 		"validate":      func() error { _, err := w.Validate(ctx, source, list()); return err },
 		"health":        func() error { return w.Health(ctx) },
 	} {

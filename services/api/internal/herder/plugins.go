@@ -1,6 +1,7 @@
 package herder
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/controlplane/wire"
@@ -33,6 +35,7 @@ func (h *Herder) Health(ctx context.Context) error { return h.store.Ping(ctx) }
 type catalog struct {
 	records []cluster.PluginRecord
 	index   *plugin.Index
+	worker  *cluster.Worker // nil: no runner has told
 }
 
 func (h *Herder) catalog(ctx context.Context) (catalog, error) {
@@ -40,11 +43,21 @@ func (h *Herder) catalog(ctx context.Context) (catalog, error) {
 	if err != nil {
 		return catalog{}, err
 	}
-	names := make([]plugin.Name, len(records))
-	for i, r := range records {
-		names[i] = plugin.Name{Kind: plugin.Kind(r.Kind), Class: r.Class, Version: r.Version}
+	var c catalog
+	names := make([]plugin.Name, 0, len(records))
+	for _, r := range records {
+		if r.Kind == cluster.KindWorker {
+			c.worker = new(cluster.Worker)
+			if err := json.Unmarshal(r.Definition, c.worker); err != nil {
+				return c, fmt.Errorf("reading what is known of the workers: %w", err)
+			}
+			continue
+		}
+		c.records = append(c.records, r)
+		names = append(names, plugin.Name{Kind: plugin.Kind(r.Kind), Class: r.Class, Version: r.Version})
 	}
-	return catalog{records, plugin.NewIndex(names)}, nil
+	c.index = plugin.NewIndex(names)
+	return c, nil
 }
 
 func (c catalog) def(i int) (*config.Def, error) {
@@ -69,24 +82,60 @@ func (h *Herder) Plugins(ctx context.Context, connectorsOnly bool) ([]PluginInfo
 		if connectorsOnly && kind != plugin.Sink && kind != plugin.Source {
 			continue
 		}
+		first := len(out)
 		for _, r := range c.records {
 			if plugin.Kind(r.Kind) == kind {
 				out = append(out, PluginInfo{Class: r.Class, Type: r.Kind, Version: r.Version})
 			}
 		}
+		slices.SortStableFunc(out[first:], func(a, b PluginInfo) int {
+			return cmp.Or(cmp.Compare(a.Class, b.Class), plugin.CompareVersions(a.Version, b.Version))
+		})
 	}
 	return out, nil
 }
 
-// PluginConfig lists a plugin's keys: its own, then for connectors those of the framework that it does not redefine.
-func (h *Herder) PluginConfig(ctx context.Context, name string) ([]validate.KeyInfo, error) {
+// otherPlugins are classes that people configure workers with; they have no keys to list.
+var otherPlugins = plugin.NewIndex([]plugin.Name{
+	{Kind: "Provider", Class: "org.apache.kafka.common.config.provider.DirectoryConfigProvider"},
+	{Kind: "Provider", Class: "org.apache.kafka.common.config.provider.EnvVarConfigProvider"},
+	{Kind: "Provider", Class: "org.apache.kafka.common.config.provider.FileConfigProvider"},
+	{Kind: "Policy", Class: "org.apache.kafka.connect.connector.policy.AllConnectorClientConfigOverridePolicy"},
+	{Kind: "Policy", Class: "org.apache.kafka.connect.connector.policy.AllowlistConnectorClientConfigOverridePolicy"},
+	{Kind: "Policy", Class: "org.apache.kafka.connect.connector.policy.NoneConnectorClientConfigOverridePolicy"},
+	{Kind: "Policy", Class: "org.apache.kafka.connect.connector.policy.PrincipalConnectorClientConfigOverridePolicy"},
+	{Kind: "Extension", Class: "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension"},
+})
+
+// otherAliases are their names without the words for their kind.
+var otherAliases = []string{"Directory", "EnvVar", "File", "All", "Allowlist", "None", "Principal"}
+
+func isOtherPlugin(name string) bool {
+	_, known := otherPlugins.Class(name)
+	return known || slices.Contains(otherAliases, name)
+}
+
+// PluginConfig lists a plugin's keys: its own, then for connectors those of the framework that it does not redefine. version
+// is the version that is asked for, or a range; see plugin.ParseRange.
+func (h *Herder) PluginConfig(ctx context.Context, name, version string) ([]validate.KeyInfo, error) {
 	c, err := h.catalog(ctx)
 	if err != nil {
 		return nil, err
 	}
 	i, ok := c.index.Find(name, kindOrder...)
-	if !ok {
+	switch {
+	case !ok && isOtherPlugin(name):
+		return nil, cluster.Errorf(cluster.Invalid, "Invalid plugin class %s. Valid types are sink, source, converter, header_converter, transformation, predicate.", name)
+	case !ok:
 		return nil, cluster.Errorf(cluster.NotFound, "Unknown plugin %s.", name)
+	}
+	asked, err := plugin.ParseRange(version)
+	if err != nil {
+		return nil, cluster.Errorf(cluster.Invalid, "Invalid version specification: %s", version)
+	}
+	newest := c.records[i].Version
+	if i, err = c.index.Match(i, asked); err != nil {
+		return nil, cluster.Errorf(cluster.Invalid, "%s", err.Error())
 	}
 	own, err := c.def(i)
 	if err != nil {
@@ -102,8 +151,8 @@ func (h *Herder) PluginConfig(ctx context.Context, name string) ([]validate.KeyI
 				continue
 			}
 			info := validate.KeyInfoOf(k)
-			if k.Name == "connector.plugin.version" && c.records[i].Version != "" {
-				info.DefaultValue = &c.records[i].Version
+			if k.Name == "connector.plugin.version" && newest != "" {
+				info.DefaultValue = &newest
 			}
 			out = append(out, info)
 		}
@@ -124,8 +173,8 @@ func (h *Herder) Validate(ctx context.Context, pluginName string, config cluster
 		return validate.Infos{}, cluster.Errorf(cluster.Invalid, "Included connector type %s does not match request type %s", class, pluginName)
 	}
 	infos, _, err := h.check(ctx, config)
-	if cluster.Is(err, cluster.Invalid) {
-		err = cluster.Errorf(cluster.Failed, "org.apache.kafka.connect.runtime.rest.errors.BadRequestException: %s", err.Error())
+	if r, refused := errors.AsType[*validate.Refusal](err); refused {
+		err = cluster.Errorf(cluster.Failed, "%s: %s", r.Class, r.Message)
 	}
 	return infos, err
 }
@@ -133,31 +182,44 @@ func (h *Herder) Validate(ctx context.Context, pluginName string, config cluster
 // check validates a configuration: a runner that has the plugin is asked; when none answers, the stored definition decides.
 // An error means that the configuration could not be checked at all.
 func (h *Herder) check(ctx context.Context, config cluster.Config) (validate.Infos, cluster.PluginRef, error) {
-	class, ok := config.Get("connector.class")
-	if !ok {
-		return validate.Infos{}, cluster.PluginRef{}, cluster.Errorf(cluster.Invalid, "Connector config contains no connector type")
-	}
 	c, err := h.catalog(ctx)
 	if err != nil {
 		return validate.Infos{}, cluster.PluginRef{}, err
 	}
-	i, err := c.index.Connector(class)
+	i, err := validate.Find(c.index, config)
 	if err != nil {
-		return validate.Infos{}, cluster.PluginRef{}, cluster.Errorf(cluster.Invalid, "%s", err.Error())
+		return validate.Infos{}, cluster.PluginRef{}, refused(err)
 	}
-	ref := c.records[i].PluginRef
-	infos, err := h.ask(ctx, ref.Class, config)
+	infos, err := h.ask(ctx, c.records[i].Class, config)
 	switch {
 	case err == nil:
-		return infos, ref, nil
 	case errors.Is(err, wire.ErrNobody):
+		infos, err = c.validate(config)
 	case cluster.Is(err, cluster.Unavailable), cluster.Is(err, cluster.Timeout):
-		h.log.Warn("no runner validates, the stored definition decides", slog.String(obs.KeyPlugin, ref.Class), slog.Any(obs.KeyErr, err))
-	default:
-		return validate.Infos{}, ref, err
+		h.log.Warn("no runner validates, the stored definition decides", slog.String(obs.KeyPlugin, c.records[i].Class), slog.Any(obs.KeyErr, err))
+		infos, err = c.validate(config)
 	}
-	infos, err = c.validate(i, config)
-	return infos, ref, err
+	return infos, c.version(i, config), refused(err)
+}
+
+// refused gives the reason why a configuration could not be checked the code and text that users see.
+func refused(err error) error {
+	if r, ok := errors.AsType[*validate.Refusal](err); ok {
+		return cluster.Wrapf(r.Code, r, "%s", r.Message)
+	}
+	return err
+}
+
+// version is the plugin that a valid configuration asks for. A version that is a reference can't be known here: the newest.
+func (c catalog) version(i int, config cluster.Config) cluster.PluginRef {
+	if want, given := config.Get("connector.plugin.version"); given {
+		if asked, err := plugin.ParseRange(want); err == nil {
+			if match, err := c.index.Match(i, asked); err == nil {
+				i = match
+			}
+		}
+	}
+	return c.records[i].PluginRef
 }
 
 // maxConfig is what the bus takes in one message, less what the bus adds.
@@ -190,33 +252,13 @@ func (h *Herder) ask(ctx context.Context, class string, config cluster.Config) (
 	if err != nil {
 		return infos, err
 	}
+	if r := reply.Refused; r != nil {
+		return infos, &validate.Refusal{Class: r.Class, Code: r.Code, Message: r.Message}
+	}
 	return infos, json.Unmarshal(reply.Infos, &infos)
 }
 
-// validate runs the procedure on stored definitions.
-func (c catalog) validate(i int, cfg cluster.Config) (validate.Infos, error) {
-	def, err := c.def(i)
-	if err != nil {
-		return validate.Infos{}, err
-	}
-	kinds := map[validate.Kind]plugin.Kind{validate.Converter: plugin.Converter, validate.HeaderConverter: plugin.HeaderConverter,
-		validate.Transformation: plugin.Transformation, validate.Predicate: plugin.Predicate}
-	r := c.records[i]
-	return validate.Connector(validate.Request{Class: r.Class, Type: cluster.ConnectorType(r.Kind), Version: r.Version, Config: cfg, Def: def,
-		Find: func(kind validate.Kind, name string) (validate.Plugin, bool) {
-			k, ok := c.index.Find(name, kinds[kind])
-			if !ok {
-				return validate.Plugin{}, false
-			}
-			d, err := c.def(k)
-			return validate.Plugin{Class: c.records[k].Class, Def: d}, err == nil
-		},
-		List: func(kind validate.Kind) (classes []string) {
-			for _, r := range c.records {
-				if plugin.Kind(r.Kind) == kinds[kind] && !slices.Contains(classes, r.Class) {
-					classes = append(classes, r.Class)
-				}
-			}
-			return classes
-		}}), nil
+// validate runs the procedure on stored definitions. References stay as they are: only runners have the secrets.
+func (c catalog) validate(cfg cluster.Config) (validate.Infos, error) {
+	return validate.Connector(validate.Request{Config: cfg, Plugins: validate.Catalog{Index: c.index, Def: c.def}, Worker: c.worker, Refuse: clientconf.Refused})
 }

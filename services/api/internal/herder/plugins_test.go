@@ -174,7 +174,7 @@ func TestPlugins_lists_sinks_then_sources_then_the_rest(t *testing.T) {
 func TestPluginConfig_lists_own_keys_then_those_of_the_framework(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	keys, err := w.PluginConfig(t.Context(), "ListSource")
+	keys, err := w.PluginConfig(t.Context(), "ListSource", "latest")
 	require.NoError(t, err)
 	require.Equal(t, "items", keys[0].Name)
 	names := map[string]int{}
@@ -183,10 +183,10 @@ func TestPluginConfig_lists_own_keys_then_those_of_the_framework(t *testing.T) {
 		require.Equal(t, 1, names[k.Name], k.Name)
 	}
 	require.Contains(t, names, "tasks.max")
-	converter, err := w.PluginConfig(t.Context(), text)
+	converter, err := w.PluginConfig(t.Context(), text, "latest")
 	require.NoError(t, err)
 	require.Empty(t, converter)
-	_, err = w.PluginConfig(t.Context(), "NoSuch")
+	_, err = w.PluginConfig(t.Context(), "NoSuch", "latest")
 	w.refused(err, cluster.NotFound, "Unknown plugin NoSuch.")
 }
 

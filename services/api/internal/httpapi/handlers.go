@@ -29,6 +29,15 @@ func (r *request) flag(name string, absent, empty bool) bool {
 	return strings.EqualFold(v, "true")
 }
 
+// argument reads a parameter; of several the first counts.
+func (r *request) argument(name, absent string) string {
+	args := r.Request().URI().QueryArgs()
+	if !args.Has(name) {
+		return absent
+	}
+	return string(args.Peek(name))
+}
+
 // taskBad tells whether a route's task number is none: then there is no such path.
 func taskBad(route *tableRoute, params []string) bool {
 	for i, p := range paramNames(route.segments) {
@@ -282,7 +291,7 @@ func (s *server) plugins(r *request) error {
 }
 
 func (s *server) pluginConfig(r *request) error {
-	keys, err := s.herder.PluginConfig(r.ctx, r.params[0])
+	keys, err := s.herder.PluginConfig(r.ctx, r.params[0], r.argument("version", "latest"))
 	if err != nil {
 		return err
 	}

@@ -173,7 +173,7 @@ const (
 // more tasks than allowed fails.
 func (in *instance) split(ctx context.Context, env job.Env) error {
 	spec := env.Spec
-	tasksMax, err := tasksMax(in.config)
+	tasksMax, err := tasksMax(in.config, spec.Config)
 	if err != nil {
 		return err
 	}
@@ -201,12 +201,15 @@ func (in *instance) split(ctx context.Context, env job.Env) error {
 	return nil
 }
 
-func tasksMax(config map[string]string) (int, error) {
+func tasksMax(config map[string]string, raw cluster.Config) (int, error) {
 	text, ok := config["tasks.max"]
 	if !ok {
 		return 1, nil
 	}
 	n, err := strconv.Atoi(text)
+	if shown, _ := raw.Get("tasks.max"); (err != nil || n < 1) && shown != text { // it may be a secret
+		text = shown
+	}
 	if err != nil || n < 1 {
 		return 0, connecterr.New(connecterr.Config, "Invalid value %s for configuration tasks.max: must be a whole number of at least 1", text)
 	}

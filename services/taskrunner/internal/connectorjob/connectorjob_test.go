@@ -219,12 +219,14 @@ func TestInstance_a_secret_goes_back_to_its_reference_before_it_is_stored(t *tes
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{split: func(int) ([]map[string]string, error) {
-			return []map[string]string{{"password": "s3cret", "user": "me"}, {"password": "another"}}, nil
+			return []map[string]string{{"password": "s3cret", "user": "me"}, {"password": "s3cret;trimmed", "copy": "s3cret", "in": "a s3cret"}}, nil
 		}}
 		w := run(t, f, plugin.Source, map[string]string{"tasks.max": "2", "password": "${vault:pw}", "user": "me"})
 		require.Equal(t, "${vault:pw}", w.tasks[0][0].Plain()["password"])
 		require.Equal(t, "me", w.tasks[0][0].Plain()["user"])
-		require.Equal(t, "another", w.tasks[0][1].Plain()["password"], "a value of the plugin's own is not ours to change")
+		require.Equal(t, "${vault:pw}", w.tasks[0][1].Plain()["password"], "whatever the plugin made of it")
+		require.Equal(t, "${vault:pw}", w.tasks[0][1].Plain()["copy"], "also under another key")
+		require.Equal(t, "a s3cret", w.tasks[0][1].Plain()["in"], "a value of the plugin's own is not ours to change")
 		w.stop()
 		require.NoError(t, <-w.done)
 	})

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
 
@@ -55,7 +57,7 @@ func (c Config) client(role string, conn map[string]string, id string, bare bool
 		own = c.unprefixed()
 		maps.Copy(own, Prefixed(c.props, role+"."))
 	}
-	worker, err := translate(own, true)
+	worker, err := clientconf.Translate(own, true)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +66,7 @@ func (c Config) client(role string, conn map[string]string, id string, bare bool
 	if bad := c.Disallowed(overrides); len(bad) > 0 {
 		return nil, connecterr.New(connecterr.Config, "The '%s' policy does not allow '%s' to be overridden in the connector configuration.", c.OverridePolicy, strings.Join(bad, "', '"))
 	}
-	user, err := translate(overrides, false)
+	user, err := clientconf.Translate(overrides, false)
 	if err != nil {
 		return nil, err
 	}
@@ -86,23 +88,18 @@ func (c Config) unprefixed() map[string]string {
 }
 
 // connecting are the settings of clients that a worker may have without a prefix.
-var connecting = setOf(`security.protocol client.dns.lookup metadata.max.age.ms request.timeout.ms retry.backoff.ms retry.backoff.max.ms reconnect.backoff.ms
-	reconnect.backoff.max.ms socket.connection.setup.timeout.ms connections.max.idle.ms send.buffer.bytes receive.buffer.bytes`)
+var connecting = map[string]bool{
+	"security.protocol": true, "client.dns.lookup": true, "metadata.max.age.ms": true,
+	"request.timeout.ms": true, "retry.backoff.ms": true, "retry.backoff.max.ms": true,
+	"reconnect.backoff.ms": true, "reconnect.backoff.max.ms": true, "socket.connection.setup.timeout.ms": true,
+	"connections.max.idle.ms": true, "send.buffer.bytes": true, "receive.buffer.bytes": true,
+}
 
 // Disallowed lists the overrides, without prefix, that the worker's policy does not allow.
 func (c Config) Disallowed(overrides map[string]string) []string {
 	var bad []string
 	for _, key := range slices.Sorted(maps.Keys(overrides)) {
-		ok := false
-		switch c.OverridePolicy {
-		case "All", "":
-			ok = true
-		case "Principal":
-			ok = key == "sasl.jaas.config" || key == "sasl.mechanism" || key == "security.protocol"
-		case "Allowlist":
-			ok = slices.Contains(c.OverrideAllowlist, key)
-		}
-		if !ok {
+		if !validate.Allowed(c.Facts(), key) {
 			bad = append(bad, key)
 		}
 	}
@@ -113,12 +110,4 @@ func (c Config) Disallowed(overrides map[string]string) []string {
 // its former holder by it.
 func (c Config) TransactionalID(name string, task int) string {
 	return fmt.Sprintf("%s-%s-%d", c.GroupID, name, task)
-}
-
-// Refused says why a connector's client setting, without prefix, is refused; "" when it is not.
-func Refused(key, value string) string {
-	if _, err := translate(map[string]string{key: value}, false); err != nil {
-		return err.Error()
-	}
-	return ""
 }

@@ -1,14 +1,15 @@
 // Package worker is a worker's configuration, by the property names of Kafka Connect, and the Kafka client
 // configurations that follow from it for each connector.
 //
-// Start reading at FromProperties, then clients.go (what a connector's clients get) and names.go (how Java's client keys
-// map to librdkafka's, and which are refused).
+// Start reading at FromProperties, then clients.go (what a connector's clients get).
 package worker
 
 import (
 	"strings"
 	"time"
 
+	"github.com/millrace/millrace/controlplane/clientconf"
+	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
@@ -66,6 +67,10 @@ var Def = &config.Def{Keys: []config.Key{
 		Doc:        "enabled: source tasks write in transactions, with their offsets in them. disabled: at least once. Kafka Connect's default is disabled; here it is enabled.",
 		Validators: []config.Rule{config.OneOf("disabled", "preparing", "enabled")}},
 	{Name: "topic.creation.enable", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low, Doc: "Whether connectors' topic.creation keys are followed."},
+	{Name: "config.providers", Type: config.List, Default: config.Default(""), Importance: config.Low,
+		Doc: "Names of the providers that ${name:path:key} in configurations may refer to. For each, config.providers.NAME.class is FileConfigProvider (path: a Java properties file), " +
+			"DirectoryConfigProvider (path: a folder, key: the name of a file in it) or EnvVarConfigProvider (key: a variable), as full Java class names or so. " +
+			"config.providers.NAME.param.allowed.paths lists the folders or files that the first two may read, param.allowlist.pattern is an expression for the names that the third may read; both are required."},
 	{Name: "connector.client.config.override.policy", Type: config.String, Default: config.Default("All"), Importance: config.Medium,
 		Doc: "Which client settings connectors may override: All, None, Principal or Allowlist.", Validators: []config.Rule{config.OneOf("All", "None", "Principal", "Allowlist")}},
 	{Name: "connector.client.config.override.allowlist", Type: config.List, Default: config.Default(""), Importance: config.Medium, Doc: "The settings that the policy Allowlist allows."},
@@ -90,11 +95,17 @@ func FromProperties(props map[string]string) (Config, error) {
 	}
 	// A worker's own client settings are checked once, here, so that a mistake shows at the start.
 	for _, kind := range []string{"producer.", "consumer.", "admin."} {
-		if _, err := translate(Prefixed(props, kind), true); err != nil {
+		if _, err := clientconf.Translate(Prefixed(props, kind), true); err != nil {
 			return Config{}, err
 		}
 	}
 	return c, nil
+}
+
+// Facts are what a configuration's check has to know of this worker.
+func (c Config) Facts() cluster.Worker {
+	return cluster.Worker{GroupID: c.GroupID, ExactlyOnce: c.ExactlyOnce, OverridePolicy: c.OverridePolicy, OverrideAllowlist: c.OverrideAllowlist,
+		Converters: map[string]string{"key.converter": c.KeyConverter.Class, "value.converter": c.ValueConverter.Class, "header.converter": c.HeaderConverter.Class}}
 }
 
 // Prefixed returns the entries whose key has the prefix, with the prefix removed.

@@ -1,4 +1,8 @@
-package worker
+// Package clientconf maps the settings of Kafka's Java clients to librdkafka's, and says which ones connectors may not
+// have. It is pure: runners make their clients by it, and the api can refuse what they would refuse.
+//
+// Start reading at Translate.
+package clientconf
 
 import (
 	"maps"
@@ -79,10 +83,10 @@ func setOf(words string) map[string]bool {
 	return m
 }
 
-// translate maps client settings to librdkafka's. It is a list of what is allowed: whatever else librdkafka knows, such as
+// Translate maps client settings to librdkafka's. It is a list of what is allowed: whatever else librdkafka knows, such as
 // what loads code or runs commands, is refused by name (S2, S4); settings that only Java's clients know are left out.
 // operator also allows what names files.
-func translate(in map[string]string, operator bool) (map[string]string, error) {
+func Translate(in map[string]string, operator bool) (map[string]string, error) {
 	out := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(in)) {
 		value := in[key]
@@ -187,4 +191,12 @@ func jaas(value string, out map[string]string) error {
 		return refused("sasl.jaas.config", `it has no username="…"`)
 	}
 	return nil
+}
+
+// Refused says why a connector's client setting, without prefix, is refused; "" when it is not.
+func Refused(key, value string) string {
+	if _, err := Translate(map[string]string{key: value}, false); err != nil {
+		return err.Error()
+	}
+	return ""
 }

@@ -1,0 +1,153 @@
+package servers
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/millrace/millrace/embedded/childproc"
+)
+
+//go:embed connect
+var connectFiles embed.FS
+
+// ConnectProcess is a real Kafka Connect worker, distributed mode, in a process of its own.
+type ConnectProcess struct {
+	Base string // of its REST API
+
+	dir  string
+	proc *childproc.Process
+}
+
+const connectReady = 120 * time.Second // seen: 3 s
+
+// StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker
+// properties beyond those that a worker needs.
+func StartConnect(ctx context.Context, kafka string, props map[string]string) (c *ConnectProcess, err error) {
+	home, err := fetch(ctx, connectFiles, "connect")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "millrace-connect-")
+	if err != nil {
+		return nil, err
+	}
+	c = &ConnectProcess{dir: dir}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop(context.WithoutCancel(ctx)))
+			c = nil
+		}
+	}()
+	plugins := filepath.Join(dir, "plugins") // may not be empty
+	if err := putAside(filepath.Join(home, "libs"), "connect-file", filepath.Join(plugins, "file")); err != nil {
+		return c, err
+	}
+	port, err := childproc.FreePort()
+	if err != nil {
+		return c, err
+	}
+	addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	c.Base = "http://" + addr
+	all := map[string]string{
+		"bootstrap.servers": kafka, "group.id": "oracle-" + strconv.Itoa(port), "listeners": c.Base, "plugin.path": plugins, "plugin.discovery": "service_load",
+		"rest.advertised.host.name": "127.0.0.1",
+		"key.converter":             "org.apache.kafka.connect.json.JsonConverter", "key.converter.schemas.enable": "false",
+		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
+		"offset.flush.interval.ms": "1000", "scheduled.rebalance.max.delay.ms": "0",
+	}
+	for _, topic := range []string{"config", "offset", "status"} {
+		all[topic+".storage.topic"] = fmt.Sprintf("oracle-%d-%s", port, topic)
+		all[topic+".storage.replication.factor"] = "1"
+	}
+	for k, v := range props {
+		all[k] = v
+	}
+	var text []string
+	for k, v := range all {
+		text = append(text, k+"="+v)
+	}
+	slices.Sort(text)
+	config := filepath.Join(dir, "worker.properties")
+	if err := os.WriteFile(config, []byte(strings.Join(text, "\n")+"\n"), 0o600); err != nil {
+		return c, err
+	}
+	tail := &childproc.Tail{}
+	cmd := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", //nolint:gosec,noctx // it outlives ctx
+		"-Dlog4j2.configurationFile="+filepath.Join(home, "log4j2.xml"), "-cp", filepath.Join(home, "libs", "*"), "org.apache.kafka.connect.cli.ConnectDistributed", config)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = tail, tail, dir
+	if c.proc, err = childproc.Start(cmd, syscall.SIGKILL); err != nil {
+		return c, err
+	}
+	return c, c.wait(ctx, tail)
+}
+
+// wait waits until the worker serves.
+func (c *ConnectProcess) wait(ctx context.Context, tail *childproc.Tail) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectReady, fmt.Errorf("not ready after %s", connectReady))
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Base+"/connectors", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_, _ = io.Copy(io.Discard, resp.Body)
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-c.proc.Done():
+			return fmt.Errorf("the Kafka Connect worker ended: %w\n%s", c.proc.Err(), tail)
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the Kafka Connect worker: %w\n%s", context.Cause(ctx), tail)
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// Stop ends the worker and removes what it wrote.
+func (c *ConnectProcess) Stop(ctx context.Context) (err error) {
+	if c.proc != nil {
+		ctx, cancel := context.WithTimeout(ctx, kafkaStop)
+		defer cancel()
+		if err = c.proc.Signal(syscall.SIGTERM); err == nil && c.proc.Wait(ctx) != nil {
+			err = c.proc.Kill()
+		}
+	}
+	return errors.Join(err, os.RemoveAll(c.dir))
+}
+
+// putAside links the jars whose names begin with a prefix into a folder of their own.
+func putAside(from, prefix, to string) error {
+	if err := os.MkdirAll(to, 0o750); err != nil {
+		return err
+	}
+	jars, err := filepath.Glob(filepath.Join(from, prefix+"*.jar"))
+	if err != nil {
+		return err
+	}
+	if len(jars) == 0 {
+		return fmt.Errorf("no %s*.jar in %s", prefix, from)
+	}
+	for _, jar := range jars {
+		if err := os.Symlink(jar, filepath.Join(to, filepath.Base(jar))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
