@@ -24,7 +24,7 @@ func (h *Hub) ask(to wire.Address, msg []byte, done func(reply []byte, err error
 	if to.Role() != wire.Endpoint {
 		return nil, cluster.Errorf(cluster.Invalid, "address %q is not an endpoint", string(to))
 	}
-	if len(msg) > maxMessage {
+	if len(wire.Pack(msg)) > maxMessage {
 		return nil, cluster.Errorf(cluster.Invalid, "request to %s has %d bytes, more than the bus takes", to, len(msg))
 	}
 	c := &call{to: to, done: done}
@@ -52,7 +52,7 @@ func (h *Hub) arrive(c *call, msg []byte) {
 		if err != nil {
 			reply = wire.EncodeError(requestID(msg), err)
 		}
-		if len(reply) > maxMessage {
+		if len(wire.Pack(reply)) > maxMessage {
 			reply = wire.EncodeError(requestID(msg), cluster.Errorf(cluster.Internal, "the answer has %d bytes, more than the bus takes", len(reply)))
 		}
 		reply = slices.Clone(reply)

@@ -248,7 +248,7 @@ func (h *Hub) publish(to wire.Address, id string, msg []byte) error {
 	if to.Role() != wire.Queue {
 		return cluster.Errorf(cluster.Invalid, "address %q is not a queue", string(to))
 	}
-	if len(msg) > maxMessage {
+	if len(wire.Pack(msg)) > maxMessage {
 		return cluster.Errorf(cluster.Invalid, "message for %s has %d bytes, more than the bus takes", to, len(msg))
 	}
 	var err error

@@ -161,7 +161,13 @@ func (b *Bus) handle(ctx context.Context, q queue, msg jetstream.Msg, h Handler)
 		b.metrics.redelivered.WithLabelValues(q.family).Inc()
 	}
 	working := stillWorking(msg)
-	err := safely(func() error { return h(ctx, msg.Data()) })
+	err := safely(func() error {
+		b, err := wire.Unpack(msg.Data())
+		if err != nil {
+			return err
+		}
+		return h(ctx, b)
+	})
 	working()
 
 	poison := &wire.PoisonError{}

@@ -3,6 +3,7 @@ package natsbus_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestMetrics_count_by_kind_of_address_and_two_buses_share_a_registry(t *test
 	<-got
 	_, err := one.Request(ctx, wire.Scheduler, nil)
 	require.ErrorIs(t, err, wire.ErrNobody)
-	require.Error(t, one.Publish(ctx, wire.Commands, "2", make([]byte, 2<<20)))
+	require.Error(t, one.Publish(ctx, wire.Commands, "2", incompressible(2<<20)))
 	require.EqualValues(t, 1, value(t, reg, "millrace_bus_published_total", "address", "runner"))
 	require.EqualValues(t, 1, value(t, reg, "millrace_bus_publish_errors_total", "address", "commands"))
 	require.EqualValues(t, 1, value(t, reg, "millrace_bus_redelivered_total", "address", "runner"))
@@ -177,4 +178,12 @@ func TestServe_ends_the_context_of_a_handler_whose_asker_gave_up_and_skips_late_
 	case <-time.After(patience):
 		t.Fatal("the handler was not told")
 	}
+}
+
+func incompressible(n int) []byte {
+	b := make([]byte, n)
+	if _, err := rand.NewChaCha8([32]byte{}).Read(b); err != nil {
+		panic(err) // never
+	}
+	return b
 }

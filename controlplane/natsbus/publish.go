@@ -36,15 +36,16 @@ func (b *Bus) Publish(ctx context.Context, to wire.Address, id string, msg []byt
 }
 
 func (b *Bus) publish(ctx context.Context, q queue, id string, msg []byte) error {
-	if len(msg) > maxMessage-(4<<10) { // headers count, too
-		return cluster.Errorf(cluster.Invalid, "message for %s has %d bytes, more than the bus takes", q.address, len(msg))
+	packed := wire.Pack(msg)
+	if len(packed) > maxMessage-(4<<10) { // headers count, too
+		return cluster.Errorf(cluster.Invalid, "message for %s has %d bytes, more than the bus takes", q.address, len(packed))
 	}
 	ctx, cancel, err := b.linked(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	m := &nats.Msg{Subject: q.subject, Data: msg}
+	m := &nats.Msg{Subject: q.subject, Data: packed}
 	if id != "" {
 		m.Header = nats.Header{idHeader: {id}, jetstream.MsgIDHeader: {repetitionID(q.address, id, msg)}}
 	}
@@ -131,7 +132,7 @@ func (b *Bus) Broadcast(topic wire.Address, msg []byte) error {
 	_, cancel, err := b.linked(context.Background())
 	if err == nil {
 		cancel()
-		if err = b.nc.Publish(topicPrefix+string(topic), msg); err != nil {
+		if err = b.nc.Publish(topicPrefix+string(topic), wire.Pack(msg)); err != nil {
 			err = cluster.Wrapf(cluster.Unavailable, err, "broadcasting to %s", topic)
 		}
 	}

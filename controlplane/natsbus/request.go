@@ -55,14 +55,14 @@ func (b *Bus) request(ctx context.Context, to wire.Address, msg []byte) ([]byte,
 		return nil, err
 	}
 	defer cancel()
-	m := &nats.Msg{Subject: callPrefix + string(to), Data: msg}
+	m := &nats.Msg{Subject: callPrefix + string(to), Data: wire.Pack(msg)}
 	if d, ok := ctx.Deadline(); ok {
 		m.Header = nats.Header{withinHeader: {time.Until(d).String()}}
 	}
 	answer, err := b.nc.RequestMsgWithContext(linked, m)
 	switch {
 	case err == nil:
-		return answer.Data, nil
+		return wire.Unpack(answer.Data)
 	case errors.Is(err, nats.ErrNoResponders):
 		return nil, wire.ErrNobody
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -177,19 +177,23 @@ func (s *service) answer(m *nats.Msg, arrived time.Time) {
 		return
 	}
 	result := "ok"
-	reply, err := s.call(ctx, m.Data)
+	msg, err := wire.Unpack(m.Data)
+	var reply []byte
+	if err == nil {
+		reply, err = s.call(ctx, msg)
+	}
 	if ctx.Err() != nil { // nobody waits any more
 		s.b.metrics.served.WithLabelValues(s.at.Family(), "late").Inc()
 		return
 	}
 	if err != nil {
 		result = "error"
-		reply = wire.EncodeError(requestID(m.Data), err)
+		reply = wire.EncodeError(requestID(msg), err)
 	}
-	err = m.Respond(reply)
+	err = m.Respond(wire.Pack(reply))
 	if errors.Is(err, nats.ErrMaxPayload) {
 		result = "error"
-		err = m.Respond(wire.EncodeError(requestID(m.Data), cluster.Errorf(cluster.Internal, "the answer has %d bytes, more than the bus takes", len(reply))))
+		err = m.Respond(wire.EncodeError(requestID(msg), cluster.Errorf(cluster.Internal, "the answer has %d bytes, more than the bus takes", len(reply))))
 	}
 	if err != nil {
 		result = "unsent"
@@ -228,7 +232,13 @@ func (b *Bus) Listen(topic wire.Address, h func(msg []byte)) (stop func(), err e
 			return
 		}
 		b.metrics.consumed.WithLabelValues(topic.Family(), "ok").Inc()
-		if err := safely(func() error { h(m.Data); return nil }); err != nil {
+		if err := safely(func() error {
+			msg, err := wire.Unpack(m.Data)
+			if err == nil {
+				h(msg)
+			}
+			return err
+		}); err != nil {
 			b.log.Error("listener panicked", slog.String("topic", string(topic)), slog.Any("err", err))
 		}
 	})

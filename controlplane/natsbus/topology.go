@@ -42,7 +42,7 @@ const (
 	hintAge = 2 * time.Minute
 	// remembered is for how long a repeated message is recognised. The relay repeats within seconds. At most hintAge.
 	remembered = time.Minute
-	// maxMessage is the server's default limit; specs of 32 jobs and plugin definitions stay below it.
+	// maxMessage is the server's default limit. It counts after messages are packed.
 	maxMessage = 1 << 20
 
 	// ackWait is when a message whose holder died is offered to another; the server takes up to twice as long to notice. A

@@ -40,7 +40,7 @@ type Cluster struct {
 	NATS       *Service
 	API        *Service
 	Schedulers []*Service // named scheduler-N
-	Runners    []*Service // named runner-N:8083, which is their worker id
+	Runners    []*Service // named by their worker id, where they lead clients to the REST API
 	REST       REST
 
 	temp    string
@@ -138,12 +138,12 @@ func (c *Cluster) services(o Options) error {
 	if o.Worker != "" {
 		worker += "," + o.Worker
 	}
-	for i := range max(o.Runners, 1) {
-		id := fmt.Sprintf("runner-%d:8083", i)
-		c.Runners = append(c.Runners, service(id, "taskrunner", "-worker-id", id, "-kafka-bootstrap", o.Kafka, "-scheduler-urls", strings.Join(internal, ","),
+	for range max(o.Runners, 1) {
+		id := port() // where it leads clients to the REST API, as its worker id says
+		c.Runners = append(c.Runners, service(id, "taskrunner", "-worker-id", id, "-kafka-bootstrap", o.Kafka, "-scheduler-urls", strings.Join(internal, ","), "-rest-listen", id, "-api-addresses", rest,
 			"-file-roots", c.Dir, "-worker", worker))
 	}
-	if len(ports) < 3+2*max(o.Schedulers, 1)+max(o.Runners, 1) {
+	if len(ports) < 3+2*max(o.Schedulers, 1)+2*max(o.Runners, 1) {
 		return errors.New("there are not enough free ports")
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -28,6 +29,7 @@ import (
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
+	"github.com/millrace/millrace/services/taskrunner/internal/restdoor"
 	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/session"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
@@ -51,6 +53,12 @@ type Config struct {
 	Worker  map[string]string
 	Plugins *plugin.Registry
 
+	// RESTListen is where this runner leads clients to the REST API at APIs, host:port of api processes; "": it does not.
+	// AllowAnonymous is needed to listen elsewhere than on loopback: this runner asks nobody to log in.
+	RESTListen     string
+	APIs           []string
+	AllowAnonymous bool
+
 	AdminListen string
 	Heartbeat   time.Duration // default 1 s
 	// DrainTimeout is how long a runner that was told to stop waits for its jobs to move elsewhere. What has not moved then
@@ -68,12 +76,14 @@ func WorkerDef() *config.Def { return worker.Def }
 type Info struct {
 	WorkerID string
 	Admin    string // bound address of the admin listener; "" without one
+	REST     string // bound address of the door to the REST API; "" without one
 }
 
 // How long the parts may take to close.
 const (
 	closeMargin  = 5 * time.Second
 	goodbyeTime  = 3 * time.Second
+	restTime     = 5 * time.Second
 	kafkaIDEvery = 5 * time.Second
 )
 
@@ -167,6 +177,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			info.Admin = addr
 			return stop, err
 		}},
+		{Name: "rest door", Reason: "leads clients to the api as long as anything works here", Timeout: restTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			door, err := restDoor(ctx, cfg, obs.Named(base, obs.LogRest))
+			if door == nil {
+				return nil, err
+			}
+			info.REST = door.Addr()
+			return door.Close, nil
+		}},
 		{Name: "session", Reason: "still tells how the jobs end", Start: lifecycle.Background(func(ctx context.Context) { ses.Run(ctx) })},
 		{Name: "jobs", Reason: "what did not move elsewhere is stopped here", Timeout: 2*grace + closeMargin, Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			return sup.Close, nil
@@ -216,6 +234,29 @@ func workerConfig(props map[string]string, refs *secrets.Resolver) (worker.Confi
 		}
 	}
 	return w, err
+}
+
+// restDoor opens the door to the REST API, if there is to be one.
+func restDoor(ctx context.Context, cfg Config, log *slog.Logger) (*restdoor.Door, error) {
+	if cfg.RESTListen == "" {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(cfg.RESTListen)
+	if err != nil {
+		return nil, exitcode.Input(fmt.Errorf("the address %q of the REST listener must be host:port: %w", cfg.RESTListen, err))
+	}
+	if ip := net.ParseIP(host); !cfg.AllowAnonymous && (ip == nil || !ip.IsLoopback()) && host != "localhost" {
+		return nil, exitcode.Input(fmt.Errorf("refusing to listen on %s: whoever reaches it may use the REST API as far as the api processes let anybody; "+
+			"listen on 127.0.0.1, or say that this is wanted with -allow-anonymous", cfg.RESTListen))
+	}
+	if len(cfg.APIs) == 0 {
+		return nil, exitcode.Input(errors.New("-rest-listen needs to know where the api processes are: -api-addresses"))
+	}
+	door, err := restdoor.Open(ctx, restdoor.Options{Listen: cfg.RESTListen, APIs: cfg.APIs, Logger: log})
+	if err != nil {
+		return nil, exitcode.Missing(err)
+	}
+	return door, nil
 }
 
 // checkConverters refuses a worker whose own converters are unknown: every connector that names none would fail.

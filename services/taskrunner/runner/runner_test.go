@@ -67,7 +67,13 @@ func TestRun_refuses_wrong_settings_with_the_key(t *testing.T) {
 		"a header converter": {property("header.converter", "None"), exitcode.BadInput, []string{"None", "header.converter"}},
 		"the bus's URL":      {func(c *Config) { c.NATS.URL = "nats://user:hush@host:port" }, exitcode.BadInput, []string{"the message bus can't be used"}},
 		"the bus's file":     {func(c *Config) { c.NATS.Creds = "/no/such.creds" }, exitcode.BadInput, []string{"/no/such.creds"}},
-		"a taken port":       {func(c *Config) { c.AdminListen = taken.Addr().String() }, exitcode.Unavailable, []string{"listening for admin requests", taken.Addr().String()}},
+		"a REST address":     {func(c *Config) { c.RESTListen, c.APIs = "8083", []string{"api:8083"} }, exitcode.BadInput, []string{`"8083"`, "host:port"}},
+		"a REST address for everybody": {func(c *Config) { c.RESTListen, c.APIs = "0.0.0.0:8083", []string{"api:8083"} }, exitcode.BadInput,
+			[]string{"refusing to listen on 0.0.0.0:8083", "-allow-anonymous"}},
+		"no api processes": {func(c *Config) { c.RESTListen = "127.0.0.1:0" }, exitcode.BadInput, []string{"-api-addresses"}},
+		"a taken REST port": {func(c *Config) { c.RESTListen, c.APIs = taken.Addr().String(), []string{"api:8083"} }, exitcode.Unavailable,
+			[]string{"listening for REST requests", taken.Addr().String()}},
+		"a taken port": {func(c *Config) { c.AdminListen = taken.Addr().String() }, exitcode.Unavailable, []string{"listening for admin requests", taken.Addr().String()}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -75,6 +75,7 @@ func Run(t *testing.T, h Harness) {
 		{"delivers_each_message_after_reconnect", deliversAfterReconnect},
 		{"serving_and_listening_survive_an_outage", servingSurvives},
 		{"oversized_messages_are_invalid", oversized},
+		{"large_messages_that_repeat_themselves_pass", large},
 		{"close_twice_and_use_after_close", closeTwice},
 		{"close_waits_for_handlers_and_ctx_bounds_it", closeWaits},
 	} {

@@ -3,6 +3,8 @@ package bustest
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,11 +105,13 @@ func servingSurvives(t *testing.T, in Instance) {
 func oversized(t *testing.T, in Instance) {
 	b := connect(t, in)
 	big := make([]byte, 2<<20)
+	_, err := rand.NewChaCha8([32]byte{}).Read(big) // what can't be packed
+	require.NoError(t, err)
 	require.True(t, cluster.Is(b.Publish(t.Context(), wire.Commands, "1", big), cluster.Invalid))
 	serve(t, b, wire.Scheduler, func(context.Context, []byte) ([]byte, error) { return big, nil })
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, err := b.Request(ctx, wire.Scheduler, big)
+	_, err = b.Request(ctx, wire.Scheduler, big)
 	require.True(t, cluster.Is(err, cluster.Invalid), "%v", err)
 	got, err := b.Request(ctx, wire.Scheduler, []byte("q"))
 	require.NoError(t, err, "an answer that does not fit must not look like silence")
@@ -115,6 +119,26 @@ func oversized(t *testing.T, in Instance) {
 	require.NoError(t, err)
 	_, err = wire.Decode[wire.Ack](e, wire.KindAck)
 	require.True(t, cluster.Is(err, cluster.Internal), "%v", err)
+}
+
+// large messages are the configurations of many tasks of one connector.
+func large(t *testing.T, in Instance) {
+	b := connect(t, in)
+	big := "{" + strings.Repeat(`"connection.url":"jdbc:postgresql://db/orders",`, 100_000)
+	queued, heard := consume(t, b, wire.Reports), newInbox()
+	stop, err := b.Listen(wire.Wakes, heard.add)
+	require.NoError(t, err)
+	t.Cleanup(stop)
+	require.NoError(t, b.Publish(t.Context(), wire.Reports, "1", []byte(big)))
+	queued.wait(t, big)
+	require.NoError(t, b.Broadcast(wire.Wakes, []byte(big)))
+	heard.wait(t, big)
+	serve(t, b, wire.Scheduler, echo)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	got, err := b.Request(ctx, wire.Scheduler, []byte(big))
+	require.NoError(t, err)
+	require.True(t, string(got) == "re "+big)
 }
 
 func closeTwice(t *testing.T, in Instance) {

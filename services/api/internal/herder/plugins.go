@@ -222,8 +222,12 @@ func (c catalog) version(i int, config cluster.Config) cluster.PluginRef {
 	return c.records[i].PluginRef
 }
 
-// maxConfig is what the bus takes in one message, less what the bus adds.
-const maxConfig = 1<<20 - 4<<10
+// A configuration goes to runners with that of a task, which may be as large; maxConfig is what they may have before they are
+// packed, as Kafka Connect's topics take, and maxPacked half of what the bus takes.
+const (
+	maxConfig = 1<<20 - 4<<10
+	maxPacked = 1<<19 - 32<<10
+)
 
 // ask asks a runner that has the plugin.
 func (h *Herder) ask(ctx context.Context, class string, config cluster.Config) (infos validate.Infos, err error) {
@@ -231,9 +235,9 @@ func (h *Herder) ask(ctx context.Context, class string, config cluster.Config) (
 	if err != nil {
 		return infos, err
 	}
-	if len(msg) > maxConfig { // also while the bus is away: no runner could ever be told
-		return infos, cluster.Errorf(cluster.Invalid, "The configuration has %d bytes, and workers can't be sent more than %d. Put what is large into a file and configure its name",
-			len(msg), maxConfig)
+	if len(msg) > maxConfig || len(wire.Pack(msg)) > maxPacked { // also while the bus is away: no runner could ever be told
+		return infos, cluster.Errorf(cluster.Invalid, "The configuration has %d bytes, which is more than workers can be sent (%d, or %d that can't be packed). Put what is large into a file and configure its name",
+			len(msg), maxConfig, maxPacked)
 	}
 	if h.bus.Connected() == 0 {
 		return infos, wire.ErrNobody
