@@ -124,6 +124,7 @@ type Connector struct {
 	Generation    Revision // raised by every change of anything wanted
 	RestartSeq    int64    // raised by every restart request for the connector instance
 	TaskSet       int64    // version of the task configs; raised when they are replaced or emptied
+	TopicResets   int64    // how often the list of used topics was cleared
 	Deleted       bool
 }
 
@@ -212,6 +213,7 @@ type JobSpec struct {
 	// Former is who still runs the job when it moves away from a healthy runner; nil else. Only the message that says so
 	// has it: it is a hint about whom to tell, not a part of the assignment.
 	Former *Former `json:",omitempty"`
+	TopicResets   int64 `json:",omitempty"` // topics that were used before this clearing are to be told again when they are used
 }
 
 // Former is a holder that a newer one follows.
@@ -243,6 +245,16 @@ type TaskConfigReport struct {
 	ConfigVersion int64 // of the config it was computed from
 	Tasks         []Config
 	Fenceable     bool // Kafka fences these tasks, so a successor may start before the old one stopped
+}
+
+// TopicReport names topics that a task has used: a source wrote a record to them, a sink read one from them. It is stored
+// only if Session and Epoch are those of the current assignment, and no clearing came after TopicResets.
+type TopicReport struct {
+	Job         JobID
+	Session     SessionID
+	Epoch       Epoch
+	TopicResets int64 // of the spec under which they were used
+	Topics      []string
 }
 
 // Errors that a TaskConfigReport can't carry are reported as a FAILED status instead.

@@ -33,7 +33,7 @@ func (s *Store) create(n cluster.NewConnector) (cluster.Connector, []cluster.Out
 		n.Target = cluster.Started
 	}
 	c := &connector{Connector: cluster.Connector{UID: n.UID, Name: n.Name, Config: n.Config.Clone(), ConfigVersion: 1, Class: n.Class, Type: n.Type,
-		Target: n.Target, Generation: 1}, jobs: map[int]*job{}}
+		Target: n.Target, Generation: 1}, jobs: map[int]*job{}, topics: map[string]bool{}}
 	c.jobs[cluster.InstanceTask] = &job{id: cluster.InstanceJob(n.UID), wanted: true, revision: 1}
 	s.connectors[c.UID], s.names[c.Name], s.used[c.UID] = c, c, true
 	s.log(n.By, "create", c, string(c.Target))
@@ -72,6 +72,7 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 		s.deletions++
 		c.Deleted, c.deletedAt = true, s.deletions
 		c.Generation++
+		clear(c.topics)
 		for _, j := range c.all() {
 			j.unwant()
 		}

@@ -13,6 +13,7 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 	err = s.enter(ctx, func() error {
 		accepted = make([]bool, len(statuses))
 		var woken []cluster.UID
+		was := map[*job]*cluster.Status{} // of those that are spoken of, before the batch
 		for i, st := range statuses {
 			j := s.job(st.Job)
 			// Invariant 3: only the current holder speaks for a job.
@@ -20,7 +21,9 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 				continue
 			}
 			accepted[i] = true
-			before := j.status
+			if _, again := was[j]; !again {
+				was[j] = j.status
+			}
 			st.Trace, st.Version, st.Reason, st.WorkerID = clean(st.Trace), clean(st.Version), clean(st.Reason), cluster.RunnerID(clean(string(st.WorkerID)))
 			j.status = &st
 			if st.Released {
@@ -31,8 +34,10 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 				}
 				woken = append(woken, st.Job.UID)
 			}
+		}
+		for j, before := range was {
 			if before == nil || j.status == nil || *before != *j.status {
-				changed = append(changed, st.Job.UID)
+				changed = append(changed, j.id.UID)
 			}
 		}
 		slices.Sort(changed)

@@ -61,6 +61,7 @@ type connector struct {
 	published int64 // config version of the task set; 0: none
 	deletedAt int64 // order of deletions
 	jobs      map[int]*job
+	topics    map[string]bool // that its tasks used
 }
 
 // job is one slot: what is wanted of it, who owns it, what was last said of it.
@@ -152,7 +153,7 @@ func (c *connector) spec(j *job) cluster.JobSpec {
 	s := cluster.JobSpec{Job: j.id, Name: c.Name, Type: c.Type, Class: c.Class, Session: j.session, Epoch: j.epoch, Revision: j.revision,
 		ConfigVersion: c.ConfigVersion, Config: c.Config.Clone(), Target: c.Target, RestartSeq: j.restartSeq}
 	if !j.id.IsInstance() {
-		s.TaskConfig, s.TaskCount = j.config.Clone(), c.taskCount()
+		s.TaskConfig, s.TaskCount, s.TopicResets = j.config.Clone(), c.taskCount(), c.TopicResets
 	}
 	return s
 }

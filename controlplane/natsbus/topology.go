@@ -19,7 +19,7 @@ import (
 //	millrace.queue.reports         stream REPORTS    runner → any scheduler
 //	millrace.queue.runner.SESSION  stream RUNNERS    scheduler → that session
 //	millrace.aside.FAMILY          stream SET_ASIDE  messages nobody can read, for people
-//	millrace.call.ENDPOINT         core NATS, queue group: scheduler, call.SESSION, validate.CLASS
+//	millrace.call.ENDPOINT         core NATS, queue group: scheduler, call.SESSION, validate.CLASS, offsets.CLASS
 //	millrace.topic.TOPIC           core NATS: events, wakes, loglevels
 const (
 	queuePrefix = "millrace.queue."
@@ -76,7 +76,7 @@ func streams(replicas int) []jetstream.StreamConfig {
 	commands.MaxMsgs, commands.MaxBytes = 20_000, 16<<20 // tiny messages; the scheduler's poll finds what is dropped
 
 	reports.Name, reports.Subjects = reportsStream, []string{queuePrefix + string(wire.Reports)}
-	reports.Description = "Millrace: statuses and task configs from runners"
+	reports.Description = "Millrace: statuses, task configs and used topics from runners"
 	reports.MaxMsgs, reports.MaxBytes = 50_000, 128<<20 // traces and task configs; a runner sends again what the store lacks
 
 	runners.Name, runners.Subjects = runnersStream, []string{queuePrefix + "runner.*"}

@@ -21,7 +21,7 @@ INSERT INTO connectors (uid, name, config, class, type, target, audit_hash) VALU
 	sqlVersionPrune = `DELETE FROM config_versions WHERE uid = $1 AND version <= $2 - 100`
 
 	sqlConnectorColumns = `uid, name, config::text AS config, config_version, class, type, target, generation, task_set, task_count,
-    published, fenceable, audit_hash, deleted_at IS NOT NULL AS deleted`
+    published, fenceable, audit_hash, topic_resets, deleted_at IS NOT NULL AS deleted`
 	sqlConnectorLock    = `SELECT ` + sqlConnectorColumns + ` FROM connectors WHERE name = $1 AND deleted_at IS NULL FOR NO KEY UPDATE`
 	sqlConnectorLockUID = `SELECT ` + sqlConnectorColumns + ` FROM connectors WHERE uid = $1 FOR NO KEY UPDATE`
 
@@ -39,8 +39,8 @@ WHERE j.uid = (SELECT uid FROM connectors WHERE name = $1 AND deleted_at IS NULL
 
 	sqlConnectorUpdate = `
 UPDATE connectors SET config = $2::text::json, config_version = $3, class = $4, type = $5, target = $6, generation = $7,
-    task_set = $8, task_count = $9, published = $10, fenceable = $11, audit_hash = $12,
-    deleted_at = CASE WHEN $13 THEN clock_timestamp() END
+    task_set = $8, task_count = $9, published = $10, fenceable = $11, audit_hash = $12, topic_resets = $13,
+    deleted_at = CASE WHEN $14 THEN clock_timestamp() END
 WHERE uid = $1`
 	sqlJobsStore = `
 INSERT INTO jobs (uid, task, wanted, gone, revision, restart_seq, task_config)
@@ -48,7 +48,6 @@ SELECT $1, k.task, k.wanted, k.gone, k.revision, k.restart_seq, k.task_config::j
 FROM unnest($2::int[], $3::bool[], $4::bool[], $5::bigint[], $6::bigint[], $7::text[]) AS k (task, wanted, gone, revision, restart_seq, task_config)
 ON CONFLICT (uid, task) DO UPDATE SET wanted = excluded.wanted, gone = excluded.gone, revision = excluded.revision,
     restart_seq = excluded.restart_seq, task_config = excluded.task_config`
-	sqlTopicsDelete = `DELETE FROM active_topics WHERE uid = $1`
 )
 
 type connectorRow struct {
@@ -65,6 +64,7 @@ type connectorRow struct {
 	Published     int64
 	Fenceable     bool
 	AuditHash     []byte
+	TopicResets   int64
 	Deleted       bool
 }
 
@@ -72,7 +72,7 @@ func (c *connectorRow) connector(restartSeq int64) (cluster.Connector, error) {
 	config, err := decodeConfig(c.Config)
 	return cluster.Connector{UID: cluster.UID(c.UID), Name: c.Name, Config: config, ConfigVersion: c.ConfigVersion, Class: c.Class,
 		Type: cluster.ConnectorType(c.Type), Target: cluster.TargetState(c.Target), Generation: cluster.Revision(c.Generation),
-		RestartSeq: restartSeq, TaskSet: c.TaskSet, Deleted: c.Deleted}, err
+		RestartSeq: restartSeq, TaskSet: c.TaskSet, TopicResets: c.TopicResets, Deleted: c.Deleted}, err
 }
 
 // connector is a connector with its jobs and their statuses, all locked.
@@ -128,7 +128,7 @@ func lock(ctx context.Context, t *tx, key, sqlConnector, sqlLockJobs, sqlJobs st
 // store queues what changed of a connector, with the messages about it, and commits.
 func (s *Store) store(ctx context.Context, t *tx, b *pgx.Batch, c *connector, notes []note) ([]cluster.OutboxMessage, error) {
 	b.Queue(sqlConnectorUpdate, c.UID, c.Config, c.ConfigVersion, c.Class, c.Type, c.Target, c.Generation, c.TaskSet, c.TaskCount,
-		c.Published, c.Fenceable, c.AuditHash, c.Deleted)
+		c.Published, c.Fenceable, c.AuditHash, c.TopicResets, c.Deleted)
 	if n := len(c.changed); n > 0 {
 		tasks, wanted, gone := make([]int, n), make([]bool, n), make([]bool, n)
 		revisions, restarts, configs := make([]int64, n), make([]int64, n), make([]*string, n)

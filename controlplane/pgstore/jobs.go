@@ -92,7 +92,7 @@ func (j *jobRow) spec(c *connectorRow) (cluster.JobSpec, error) {
 		s.Session = cluster.SessionID(*j.Session)
 	}
 	if j.Task >= 0 {
-		s.TaskCount = c.TaskCount
+		s.TaskCount, s.TopicResets = c.TaskCount, c.TopicResets
 		if j.TaskConfig != nil {
 			s.TaskConfig, err = decodeConfig(*j.TaskConfig)
 		}

@@ -12,7 +12,7 @@ const (
 	// A connector's config comes with its first row only.
 	sqlViews = `
 SELECT c.name, CASE WHEN j.task < 0 THEN c.config::text ELSE '' END AS config, c.config_version, c.class, c.type, c.target,
-    c.generation, c.task_set, c.deleted_at IS NOT NULL AS deleted, ` + sqlJobColumns + `
+    c.generation, c.task_set, c.topic_resets, c.deleted_at IS NOT NULL AS deleted, ` + sqlJobColumns + `
 FROM connectors c JOIN jobs j USING (uid) LEFT JOIN statuses s USING (uid, task)
 WHERE (j.task < 0 OR NOT j.gone) AND `
 	sqlViewOne  = sqlViews + `c.name = $1 AND c.deleted_at IS NULL ORDER BY j.task`
@@ -34,6 +34,7 @@ type viewRow struct {
 	Target        string
 	Generation    int64
 	TaskSet       int64
+	TopicResets   int64
 	Deleted       bool
 	jobRow
 }
@@ -51,7 +52,7 @@ func (s *Store) views(ctx context.Context, sql string, args ...any) ([]cluster.C
 		}
 		r := rows[0]
 		c := connector{connectorRow: connectorRow{UID: r.UID, Name: r.Name, Config: r.Config, ConfigVersion: r.ConfigVersion, Class: r.Class,
-			Type: r.Type, Target: r.Target, Generation: r.Generation, TaskSet: r.TaskSet, Deleted: r.Deleted}}
+			Type: r.Type, Target: r.Target, Generation: r.Generation, TaskSet: r.TaskSet, TopicResets: r.TopicResets, Deleted: r.Deleted}}
 		for _, r := range rows[:n] {
 			c.Jobs = append(c.Jobs, r.jobRow)
 		}

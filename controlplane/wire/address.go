@@ -11,7 +11,7 @@ import (
 // Address names the receiver of messages or requests. Buses turn it into their own subject.
 //
 // Queued addresses (Commands, Reports, Runner) keep a message until a consumer acknowledged it or the bus lost it.
-// Endpoints (Scheduler, RunnerCall, Validator) answer requests: one of those that serve an endpoint gets each request.
+// Endpoints (Scheduler, RunnerCall, Validator, Offsets) answer requests: one of those that serve an endpoint gets each request.
 // Topics (Events, Wakes, LogLevels) are broadcast to whoever listens now.
 type Address string
 
@@ -33,6 +33,9 @@ func RunnerCall(s cluster.SessionID) Address { return Address("call." + token(st
 
 // Validator is the endpoint shared by all runners that have a plugin class.
 func Validator(class string) Address { return Address("validate." + token(class)) }
+
+// Offsets is the endpoint for the offsets of a plugin class's connectors, shared by all runners that have it.
+func Offsets(class string) Address { return Address("offsets." + token(class)) }
 
 // token makes any text safe as one part of a subject; two texts never share a token. Plain words stay readable, all else
 // becomes "x" and hex digits, as does a word that looks like that already.
@@ -73,7 +76,7 @@ func (a Address) Role() Role {
 		switch kind {
 		case "runner":
 			return Queue
-		case "call", "validate":
+		case "call", "validate", "offsets":
 			return Endpoint
 		}
 		return NoRole

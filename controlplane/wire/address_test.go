@@ -28,6 +28,7 @@ func TestAddress_forms_stay_as_they_are(t *testing.T) {
 		{wire.Runner("0d9f-5_A"), "runner.0d9f-5_A", wire.Queue, "runner"},
 		{wire.RunnerCall("0d9f"), "call.0d9f", wire.Endpoint, "call"},
 		{wire.Validator("a.B$c"), "validate.x612e422463", wire.Endpoint, "validate"},
+		{wire.Offsets("a.B$c"), "offsets.x612e422463", wire.Endpoint, "offsets"},
 		{wire.Runner("x61"), "runner.x783631", wire.Queue, "runner"}, // else it would equal the queue of "a" in hex
 		{wire.Runner("xyz"), "runner.xyz", wire.Queue, "runner"},
 		{wire.Runner(""), "runner.x", wire.Queue, "runner"},

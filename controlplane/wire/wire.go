@@ -30,6 +30,7 @@ const (
 	KindBeat     Kind = "beat"     // cluster.Heartbeat → cluster.HeartbeatReply
 	KindSpecs    Kind = "specs"    // SpecsRequest → SpecsReply
 	KindValidate Kind = "validate" // ValidateRequest → ValidateReply
+	KindOffsets  Kind = "offsets"  // OffsetsRequest → OffsetsReply
 	KindPing     Kind = "ping"     // Ack: scheduler → runner, is somebody there?
 	KindChanged  Kind = "changed"  // Changed: broadcast after a status was stored
 	KindLogLevel Kind = "loglevel" // LogLevel: broadcast to every process
@@ -60,11 +61,12 @@ type Release struct {
 	Epoch   cluster.Epoch     `json:"epoch"`
 }
 
-// Report carries statuses and task configs from a runner.
+// Report carries statuses, task configs and used topics from a runner.
 type Report struct {
 	Session     cluster.SessionID          `json:"session"`
 	Statuses    []cluster.Status           `json:"statuses,omitempty"`
 	TaskConfigs []cluster.TaskConfigReport `json:"task_configs,omitempty"`
+	Topics      []cluster.TopicReport      `json:"topics,omitempty"`
 }
 
 // RegisterReply lists the plugins whose definitions the store lacks.
@@ -110,6 +112,45 @@ type Refusal struct {
 	Class   string       `json:"class"`
 	Code    cluster.Code `json:"code"`
 	Message string       `json:"message"`
+}
+
+// OffsetsAction is what is to be done with a connector's offsets.
+type OffsetsAction string
+
+// The actions.
+const (
+	ListOffsets  OffsetsAction = "list"
+	AlterOffsets OffsetsAction = "alter"
+	ResetOffsets OffsetsAction = "reset" // remove all
+)
+
+// OffsetsRequest asks a runner that has the plugin for a connector's offsets, or to change them. Whoever asks for a change
+// has seen that the connector is stopped and has no tasks.
+type OffsetsRequest struct {
+	Action    OffsetsAction         `json:"action"`
+	Connector string                `json:"connector"`
+	UID       cluster.UID           `json:"uid"`
+	Type      cluster.ConnectorType `json:"type"`
+	Config    cluster.Config        `json:"config"`
+	// FormerTasks is how many tasks the connector has had: as many may still believe that they have to write.
+	FormerTasks int           `json:"former_tasks,omitempty"`
+	Changes     []OffsetEntry `json:"changes,omitempty"` // of alter; of equal partitions the last counts
+	After       string        `json:"after,omitempty"`   // of list: go on behind this; OffsetsReply.Next
+}
+
+// OffsetEntry is a partition with its offset, each a JSON object as the user wrote it or is to read it. No Offset, or
+// null, removes the partition's.
+type OffsetEntry struct {
+	Partition json.RawMessage `json:"partition,omitempty"`
+	Offset    json.RawMessage `json:"offset,omitempty"`
+}
+
+// OffsetsReply answers list with as many entries as fit a message; Next is set when there are more. After a change, Handled
+// tells that the connector vouches for the result.
+type OffsetsReply struct {
+	Offsets []OffsetEntry `json:"offsets,omitempty"`
+	Next    string        `json:"next,omitempty"`
+	Handled bool          `json:"handled,omitempty"`
 }
 
 // Changed tells that something about a connector's statuses or tasks was stored.

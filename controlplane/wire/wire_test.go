@@ -39,7 +39,7 @@ func goldens() []golden {
 	spec := cluster.JobSpec{
 		Job: job, Name: "orders", Type: cluster.TypeSource, Class: "org.example.Source", Session: "s-1", Epoch: 7, Revision: 4,
 		ConfigVersion: 2, Config: cfg, TaskConfig: cfg, TaskCount: 5, Target: cluster.Paused, RestartSeq: 9,
-		Former: &cluster.Former{Session: "s-0", Epoch: 6},
+		Former: &cluster.Former{Session: "s-0", Epoch: 6}, TopicResets: 3,
 	}
 	status := cluster.Status{
 		Job: job, Session: "s-1", Epoch: 7, Revision: 4, RestartSeq: 9, State: cluster.StateFailed, WorkerID: "10.0.0.1:8083",
@@ -48,11 +48,14 @@ func goldens() []golden {
 	tasks := cluster.TaskConfigReport{
 		Job: cluster.InstanceJob("0d9f5ab2-uid"), Session: "s-1", Epoch: 7, ConfigVersion: 2, Tasks: []cluster.Config{cfg, {}}, Fenceable: true,
 	}
+	topics := cluster.TopicReport{Job: job, Session: "s-1", Epoch: 7, TopicResets: 3, Topics: []string{"t"}}
+	entry := wire.OffsetEntry{Partition: json.RawMessage(`{"file":"f"}`), Offset: json.RawMessage(`{"position":4}`)}
 	return []golden{
 		{"wake", wire.KindWake, wire.Wake{UID: "0d9f5ab2-uid", Generation: 12}, decodeAs[wire.Wake](wire.KindWake)},
 		{"assign", wire.KindAssign, spec, decodeAs[cluster.JobSpec](wire.KindAssign)},
 		{"release", wire.KindRelease, wire.Release{Job: job, Session: "s-1", Epoch: 7}, decodeAs[wire.Release](wire.KindRelease)},
-		{"report", wire.KindReport, wire.Report{Session: "s-1", Statuses: []cluster.Status{status}, TaskConfigs: []cluster.TaskConfigReport{tasks}},
+		{"report", wire.KindReport, wire.Report{Session: "s-1", Statuses: []cluster.Status{status}, TaskConfigs: []cluster.TaskConfigReport{tasks},
+			Topics: []cluster.TopicReport{topics}},
 			decodeAs[wire.Report](wire.KindReport)},
 		{"register", wire.KindRegister, cluster.Registration{
 			Runner: "10.0.0.1:8083", Session: "s-1", Pool: "big", Labels: map[string]string{"zone": "a"}, Capacity: 20,
@@ -75,6 +78,9 @@ func goldens() []golden {
 		{"validate-reply", wire.KindValidate, wire.ValidateReply{Infos: json.RawMessage(`{"error_count":0}`), Class: "org.example.Source", Type: cluster.TypeSink,
 			Refused: &wire.Refusal{Class: "org.example.Exception", Code: cluster.Failed, Message: "no"}},
 			decodeAs[wire.ValidateReply](wire.KindValidate)},
+		{"offsets", wire.KindOffsets, wire.OffsetsRequest{Action: wire.AlterOffsets, Connector: "orders", UID: "0d9f5ab2-uid", Type: cluster.TypeSource, Config: cfg,
+			FormerTasks: 2, Changes: []wire.OffsetEntry{entry}, After: "a"}, decodeAs[wire.OffsetsRequest](wire.KindOffsets)},
+		{"offsets-reply", wire.KindOffsets, wire.OffsetsReply{Offsets: []wire.OffsetEntry{entry}, Next: "b", Handled: true}, decodeAs[wire.OffsetsReply](wire.KindOffsets)},
 		{"ping", wire.KindPing, wire.Ack{}, decodeAs[wire.Ack](wire.KindPing)},
 		{"changed", wire.KindChanged, wire.Changed{UIDs: []cluster.UID{"0d9f5ab2-uid", "11"}}, decodeAs[wire.Changed](wire.KindChanged)},
 		{"loglevel", wire.KindLogLevel, wire.LogLevel{Logger: "org.example", Level: "DEBUG"}, decodeAs[wire.LogLevel](wire.KindLogLevel)},

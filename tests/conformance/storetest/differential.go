@@ -141,6 +141,8 @@ func (d *duel) check(t *rapid.T) {
 		return n, err
 	})
 	for _, name := range names {
+		read("listing used topics", func(s Store) (any, error) { return s.ActiveTopics(d.ctx, name) })
+		read("counting former tasks", func(s Store) (any, error) { return s.FormerTasks(d.ctx, name) })
 		read("reading a connector", func(s Store) (any, error) { return s.Connector(d.ctx, name) })
 		read("reading the last connector", func(s Store) (any, error) { return s.LastConnector(d.ctx, name) })
 	}

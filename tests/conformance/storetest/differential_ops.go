@@ -23,6 +23,7 @@ func (d *duel) operations() map[string]func(*rapid.T, string) {
 		"create": d.create, "put": d.put, "delete": d.delete, "target": d.target, "restart": d.restart,
 		"register": d.register, "define plugins": d.define, "beat": d.beat, "goodbye": d.goodbye, "specs": d.specs,
 		"statuses": d.statuses, "release": d.letGo, "task configs": d.split,
+		"used topics": d.uses, "reset topics": d.resetTopics,
 		"acquire": d.acquire, "renew": d.renew, "resign": d.resign,
 		"assign": d.assign, "plan": d.plan, "forget": d.forget, "raise the floor": d.floor,
 		"prune sessions": d.pruneSessions, "claim": d.claim, "published": d.published, "prune the outbox": d.pruneOutbox,
@@ -254,6 +255,39 @@ func (d *duel) split(t *rapid.T, name string) {
 	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
 		changed, out, err := s.StoreTaskConfigs(d.ctx, r)
 		return answer{changed}, out, err
+	})
+}
+
+// uses reports topics of tasks, mostly by their holders.
+func (d *duel) uses(t *rapid.T, name string) {
+	var all []cluster.TopicReport
+	for range rapid.IntRange(0, 3).Draw(t, "n") {
+		j := pick(t, d.jobs(held), cluster.JobView{Job: cluster.TaskJob("nobody", 0), Session: "never", Epoch: 1}, "job")
+		r := cluster.TopicReport{Job: j.Job, Session: j.Session, Epoch: j.Epoch, Topics: []string{rapid.SampledFrom([]string{"t", "u", "", "nul\x00"}).Draw(t, "topic")}}
+		for _, v := range d.views {
+			if v.UID == j.Job.UID {
+				r.TopicResets = v.TopicResets
+			}
+		}
+		switch rapid.IntRange(0, 9).Draw(t, "wrong") {
+		case 9:
+			r.Epoch--
+		case 8:
+			r.TopicResets--
+		}
+		all = append(all, r)
+	}
+	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
+		accepted, err := s.StoreTopics(d.ctx, all)
+		return answer{accepted}, nil, err
+	})
+}
+
+func (d *duel) resetTopics(t *rapid.T, name string) {
+	which := rapid.SampledFrom(names).Draw(t, "name")
+	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
+		out, err := s.ResetTopics(d.ctx, which, author)
+		return answer{}, out, err
 	})
 }
 

@@ -35,6 +35,15 @@ type Store interface {
 	// LastConnector is Connector, or, when there is no live one, the most recently deleted connector of the name whose
 	// jobs have not all ended (Deleted is set). NotFound.
 	LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error)
+	// ActiveTopics lists, sorted, the topics that a live connector's tasks have used since it was created or the list was
+	// last cleared; none for an unknown connector.
+	ActiveTopics(ctx context.Context, name string) ([]string, error)
+	// ResetTopics clears that list, and has the holders of the connector's tasks tell again what they use from now on. It
+	// does nothing for an unknown connector.
+	ResetTopics(ctx context.Context, name string, by cluster.Author) ([]cluster.OutboxMessage, error)
+	// FormerTasks is one more than the highest number of a task that a connector of the name, live or deleted and not yet
+	// forgotten, has or has had: tasks that may still believe that they have to write.
+	FormerTasks(ctx context.Context, name string) (int, error)
 	// ConnectorNames lists the live connectors, sorted.
 	ConnectorNames(ctx context.Context) ([]string, error)
 	// ConnectorViews is Connector for all live connectors, sorted by name, in one statement.
@@ -80,6 +89,11 @@ type Store interface {
 	// the connector is live and STARTED, and the report was computed from its current ConfigVersion (else Conflict). It
 	// changes nothing and says so if number and content are unchanged and the ConfigVersion is the one last published.
 	StoreTaskConfigs(ctx context.Context, r cluster.TaskConfigReport) (changed bool, out []cluster.OutboxMessage, err error)
+
+	// StoreTopics adds to the lists of used topics what tasks report, where the report's session and epoch are current
+	// (Invariant 3), the connector is live and its list was not cleared since (TopicResets), and says of each report
+	// whether it was accepted. The same again changes nothing.
+	StoreTopics(ctx context.Context, reports []cluster.TopicReport) (accepted []bool, err error)
 
 	// --- what the scheduler's leader uses
 
