@@ -212,8 +212,8 @@ type JobSpec struct {
 	RestartSeq    int64
 	// Former is who still runs the job when it moves away from a healthy runner; nil else. Only the message that says so
 	// has it: it is a hint about whom to tell, not a part of the assignment.
-	Former *Former `json:",omitempty"`
-	TopicResets   int64 `json:",omitempty"` // topics that were used before this clearing are to be told again when they are used
+	Former      *Former `json:",omitempty"`
+	TopicResets int64   `json:",omitempty"` // topics that were used before this clearing are to be told again when they are used
 }
 
 // Former is a holder that a newer one follows.

@@ -53,7 +53,7 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer,
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask), Metrics: sinktask.NewMetrics(cfg.Registerer),
 		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
-			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task,
+			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Used: s.Topics.Use,
 				Metrics: pipelines, Logger: s.Logger, DeadLetters: func(topic string) (pipeline.DeadLetters, error) { return f.deadLetters(s, topic, pipelines) }})
 			if err != nil {
 				return nil, err

@@ -160,7 +160,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		})},
 		{Name: "goodbye", Reason: "said last, when no job runs and nothing is left to tell", Timeout: goodbyeTime, Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			sup = jobs.New(jobs.Options{WorkerID: cluster.RunnerID(cfg.WorkerID), Factory: kinds.factory, Out: outbox, Logger: log,
-				Metrics: jobs.NewMetrics(cfg.Registerer), Grace: grace, HardStop: grace,
+				Metrics: jobs.NewMetrics(cfg.Registerer), Grace: grace, HardStop: grace, TrackTopics: w.TopicTracking,
 				Handover: func(ctx context.Context, id cluster.JobID, former cluster.Former) { ses.Handover(ctx, id, former) }})
 			sup.CollectStates(cfg.Registerer)
 			ses = session.New(session.Options{

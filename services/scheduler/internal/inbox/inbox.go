@@ -1,5 +1,5 @@
 // Package inbox takes what runners say, on every replica: registrations, plugin definitions, heartbeats, questions for
-// specs, statuses and task configs. Each goes to the store, which refuses what comes from an old session or epoch
+// specs, statuses, task configs and used topics. Each goes to the store, which refuses what comes from an old session or epoch
 // (Invariant 3); the refusals are counted here.
 //
 // Start reading at Answer (requests) and Store (reports); both are plain functions that the bus, the HTTP door (http.go)
@@ -24,6 +24,7 @@ type Store interface {
 	Specs(ctx context.Context, session cluster.SessionID, jobs []cluster.JobID) ([]cluster.JobSpec, error)
 	StoreStatuses(ctx context.Context, statuses []cluster.Status) (accepted []bool, changed []cluster.UID, out []cluster.OutboxMessage, err error)
 	StoreTaskConfigs(ctx context.Context, r cluster.TaskConfigReport) (changed bool, out []cluster.OutboxMessage, err error)
+	StoreTopics(ctx context.Context, reports []cluster.TopicReport) (accepted []bool, err error)
 }
 
 // Bus is what the inbox needs of the bus.
@@ -174,6 +175,7 @@ func OpenReport(msg []byte) (wire.Report, error) {
 // refused what is out of date; *wire.PoisonError that it can never be stored; anything else that it may work later.
 func (b *Inbox) Store(ctx context.Context, reports []wire.Report) []error {
 	errs := make([]error, len(reports))
+	b.storeTopics(ctx, reports, errs) // first: a status may release the job that they are about
 	b.storeStatuses(ctx, reports, errs)
 	for i, r := range reports {
 		for _, tc := range r.TaskConfigs {
@@ -185,12 +187,47 @@ func (b *Inbox) Store(ctx context.Context, reports []wire.Report) []error {
 	return errs
 }
 
+// storeTopics stores the used topics of all reports in one transaction. Reports without any, which are nearly all, cost
+// nothing.
+func (b *Inbox) storeTopics(ctx context.Context, reports []wire.Report, errs []error) {
+	var all []cluster.TopicReport
+	for _, r := range reports {
+		all = append(all, r.Topics...)
+	}
+	if len(all) == 0 {
+		return
+	}
+	accepted, err := b.cfg.Store.StoreTopics(ctx, all)
+	if err != nil {
+		if !passing(err) {
+			err = &wire.PoisonError{Reason: err.Error()}
+		}
+		for i, r := range reports {
+			if len(r.Topics) > 0 {
+				errs[i] = err
+			}
+		}
+		return
+	}
+	for i, ok := range accepted {
+		if ok {
+			b.cfg.Metrics.accepted("topics")
+			continue
+		}
+		b.cfg.Metrics.refuse("topics", cluster.StaleEpoch)
+		b.cfg.Logger.Debug("used topics refused: not from the current holder, or cleared since", slog.String(obs.KeyJob, all[i].Job.String()),
+			slog.String(obs.KeySession, string(all[i].Session)), slog.Int64(obs.KeyEpoch, int64(all[i].Epoch)))
+	}
+}
+
 // storeStatuses stores the statuses of all reports in one transaction; if that fails for a reason of one of them, each by
 // itself, so that a poison report does not take the others with it.
 func (b *Inbox) storeStatuses(ctx context.Context, reports []wire.Report, errs []error) {
 	var all []cluster.Status
-	for _, r := range reports {
-		all = append(all, r.Statuses...)
+	for i, r := range reports {
+		if errs[i] == nil {
+			all = append(all, r.Statuses...)
+		}
 	}
 	if len(all) == 0 {
 		return
@@ -200,7 +237,7 @@ func (b *Inbox) storeStatuses(ctx context.Context, reports []wire.Report, errs [
 		return
 	}
 	for i, r := range reports {
-		if len(r.Statuses) == 0 {
+		if len(r.Statuses) == 0 || errs[i] != nil {
 			continue
 		}
 		if errs[i] = err; !passing(err) {

@@ -30,6 +30,9 @@ type fake struct {
 	delivered  []cluster.OutboxMessage
 	statusErr  func([]cluster.Status) error
 	taskErr    error
+	topics     []cluster.TopicReport
+	topicErr   error
+	order      []string // of what was stored
 	accept     func(cluster.Status) bool
 	goOn       chan struct{} // when set, StoreStatuses waits for it
 }
@@ -41,6 +44,7 @@ func (f *fake) StoreStatuses(_ context.Context, s []cluster.Status) ([]bool, []c
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.batches = append(f.batches, s)
+	f.order = append(f.order, "statuses")
 	if f.statusErr != nil {
 		if err := f.statusErr(s); err != nil {
 			return nil, nil, nil, err
@@ -58,6 +62,12 @@ func (f *fake) StoreStatuses(_ context.Context, s []cluster.Status) ([]bool, []c
 
 func (f *fake) StoreTaskConfigs(context.Context, cluster.TaskConfigReport) (bool, []cluster.OutboxMessage, error) {
 	return f.taskErr == nil, []cluster.OutboxMessage{{ID: 1}}, f.taskErr
+}
+
+func (f *fake) StoreTopics(_ context.Context, r []cluster.TopicReport) ([]bool, error) {
+	f.topics = append(f.topics, r...)
+	f.order = append(f.order, "topics")
+	return make([]bool, len(r)), f.topicErr
 }
 
 func (f *fake) Specs(_ context.Context, _ cluster.SessionID, jobs []cluster.JobID) ([]cluster.JobSpec, error) {
@@ -312,4 +322,29 @@ func TestInternalDoor(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestUsedTopicsAreStoredBeforeTheStatusesThatMayReleaseTheirJobs(t *testing.T) {
+	t.Parallel()
+	topics := []cluster.TopicReport{{Job: cluster.TaskJob("a", 0), Topics: []string{"t"}}}
+	with := report("a")
+	with.Topics = topics
+
+	f, b := setup(t)
+	require.Equal(t, []error{nil, nil}, b.Store(t.Context(), []wire.Report{report("b"), with}))
+	require.Equal(t, []string{"topics", "statuses"}, f.order)
+	require.Equal(t, topics, f.topics)
+	require.Zero(t, f.wakes, "the planner has nothing to do")
+
+	f, b = setup(t)
+	f.topicErr = cluster.Errorf(cluster.Unavailable, "away")
+	errs := b.Store(t.Context(), []wire.Report{report("b"), with})
+	require.NoError(t, errs[0], "others are stored")
+	require.True(t, cluster.Is(errs[1], cluster.Unavailable), "this one comes again, as a whole")
+	require.Len(t, f.batches[0], 1)
+
+	f, b = setup(t)
+	f.topicErr = cluster.Errorf(cluster.Invalid, "no")
+	var poison *wire.PoisonError
+	require.ErrorAs(t, b.Store(t.Context(), []wire.Report{with})[0], &poison)
 }

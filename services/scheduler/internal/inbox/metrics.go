@@ -18,9 +18,9 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		stored: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_scheduler_reports_stored_total",
-			Help: "Reports of runners that were stored, by what (status, task_configs)."}, []string{"what"}),
+			Help: "Reports of runners that were stored, by what (status, task_configs, topics)."}, []string{"what"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_scheduler_reports_refused_total",
-			Help: "Reports of runners that were refused because they are out of date, by what (status, task_configs) and reason."}, []string{"what", "reason"}),
+			Help: "Reports of runners that were refused because they are out of date, by what (status, task_configs, topics) and reason."}, []string{"what", "reason"}),
 		beats: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_scheduler_heartbeats_total",
 			Help: "Heartbeats answered, by result: same, differs (the runner holds something else than is wanted), ended (lost or closed session), unknown."}, []string{"result"}),
 		poisons: prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_scheduler_reports_poison_total",

@@ -36,6 +36,8 @@ type Env struct {
 	// Leaving is closed when the runner is going to leave: a successor may take the job over at any moment, while it runs
 	// here, so that little should wait to be committed. Nil: never.
 	Leaving <-chan struct{}
+	// Topics is told which topics the records are read from or written to. Nil: nobody wants to know.
+	Topics *Topics
 	// Handover asks the former holder, if there is one that still runs the job, to finish what it has in hand and stop, and
 	// waits a moment for that. It promises nothing: only the fence makes sure. Called right before the fence is taken it
 	// saves the former holder from being cut off in the middle, and records from being written twice. Nil: there is none.

@@ -23,6 +23,8 @@ import (
 type Outgoing interface {
 	Status(cluster.Status)
 	TaskConfigs(cluster.TaskConfigReport)
+	// Topics adds to what a task is known to use; it is kept until it is stored.
+	Topics(cluster.TopicReport)
 	// Beat asks for a heartbeat now instead of in a second.
 	Beat()
 }
@@ -39,6 +41,8 @@ type Options struct {
 	// Grace is how long a stopping job may finish its work; HardStop how long it may then take to give it up before it is
 	// abandoned. Defaults: 5 s each.
 	Grace, HardStop time.Duration
+	// TrackTopics has tasks tell which topics they use.
+	TrackTopics bool
 }
 
 // Supervisor is safe for concurrent use.

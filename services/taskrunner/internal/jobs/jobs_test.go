@@ -23,6 +23,7 @@ type out struct {
 	mu       sync.Mutex
 	statuses []cluster.Status
 	tasks    []cluster.TaskConfigReport
+	topics   []cluster.TopicReport
 	beats    atomic.Int64
 }
 
@@ -35,6 +36,11 @@ func (o *out) TaskConfigs(r cluster.TaskConfigReport) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.tasks = append(o.tasks, r)
+}
+func (o *out) Topics(r cluster.TopicReport) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.topics = append(o.topics, r)
 }
 func (o *out) Beat() { o.beats.Add(1) }
 

@@ -43,6 +43,7 @@ type run struct {
 	version string          // guarded by Supervisor.mu
 	over    bool            // nothing it says counts any more; guarded by Supervisor.mu
 	targets chan cluster.TargetState
+	topics  *job.Topics // nil: not told
 	take    context.CancelFunc
 	do      context.CancelFunc
 	done    chan error    // cap 1
@@ -189,6 +190,9 @@ func (sl *slot) start() {
 	r := &run{sl: sl, spec: spec, targets: make(chan cluster.TargetState, 1), done: make(chan error, 1), quiet: make(chan struct{}),
 		log: s.log.With(slog.String(obs.KeyConnector, spec.Name), slog.Int(obs.KeyTask, spec.Job.Task), slog.Int64(obs.KeyEpoch, int64(spec.Epoch)))}
 	r.targets <- spec.Target
+	if s.o.TrackTopics && !spec.Job.IsInstance() {
+		r.topics = job.NewTopics(spec.TopicResets, r.used)
+	}
 	take, takeEnd := context.WithCancel(context.Background())
 	do, doEnd := context.WithCancel(context.Background())
 	r.take, r.do = takeEnd, func() { takeEnd(); doEnd() }
@@ -213,7 +217,7 @@ func (r *run) body(take, do context.Context, spec cluster.JobSpec) (err error) {
 	if err != nil {
 		return err
 	}
-	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
+	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Topics: r.topics, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
 	if handover := r.sl.s.o.Handover; handover != nil && spec.Former != nil {
 		env.Handover = func(ctx context.Context) { handover(ctx, spec.Job, *spec.Former) }
 	}
@@ -236,6 +240,7 @@ func (sl *slot) retarget(r *run) {
 	}
 	target := r.spec.Target
 	r.spec = w
+	r.topics.Cleared(w.TopicResets)
 	if sl.last != nil && (target == w.Target || sl.last.State == stateOf(w.Target) || sl.last.State == cluster.StateFailed) {
 		sl.repeat(w)
 	}
@@ -422,6 +427,13 @@ func (r *run) TaskConfigs(configVersion int64, tasks []cluster.Config, fenceable
 	r.tell(func() {
 		r.sl.s.o.Out.TaskConfigs(cluster.TaskConfigReport{Job: r.spec.Job, Session: r.spec.Session, Epoch: r.spec.Epoch,
 			ConfigVersion: configVersion, Tasks: tasks, Fenceable: fenceable})
+	})
+}
+
+// used tells of a topic.
+func (r *run) used(topic string, resets int64) {
+	r.tell(func() {
+		r.sl.s.o.Out.Topics(cluster.TopicReport{Job: r.spec.Job, Session: r.spec.Session, Epoch: r.spec.Epoch, TopicResets: resets, Topics: []string{topic}})
 	})
 }
 

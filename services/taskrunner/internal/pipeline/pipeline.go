@@ -31,8 +31,10 @@ type Options struct {
 	Task      int
 	// DeadLetters makes the writer of the dead letter queue; asked only when a topic is configured. Sinks only.
 	DeadLetters func(topic string) (DeadLetters, error)
-	Metrics     *Metrics
-	Logger      *slog.Logger
+	// Used is called with a record's topic once key, value and headers of it are converted; nil: nobody wants to know. Sinks only.
+	Used    func(topic string)
+	Metrics *Metrics
+	Logger  *slog.Logger
 }
 
 // Pipeline belongs to one task's goroutine.
@@ -42,6 +44,7 @@ type Pipeline struct {
 	classes    struct{ key, value, header string }
 	chain      chain
 	tol        *tolerance
+	used       func(topic string)
 	kept       [][]kafkaio.Record // consumed records of the last batches, where a plugin may report them
 }
 
@@ -53,7 +56,7 @@ func New(o Options) (*Pipeline, error) {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	p := &Pipeline{}
+	p := &Pipeline{used: o.Used}
 	var err error
 	if p.key, p.classes.key, err = o.converter("key.converter", converter.ForKey, o.Worker.KeyConverter); err != nil {
 		return nil, err
@@ -137,6 +140,9 @@ func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.S
 		}
 		if !ok {
 			continue
+		}
+		if p.used != nil {
+			p.used(raw.Topic)
 		}
 		if len(p.chain) > 0 {
 			keep, err := p.chain.sink(ctx, p.tol, &at, &r)

@@ -140,9 +140,9 @@ func (s *Session) sendBatch(ctx context.Context, b batch) (rest batch) {
 	s.mu.Lock()
 	id := s.id
 	s.mu.Unlock()
-	// Releases and task configs: until they are known to be stored. With them go the statuses, which are then stored too.
-	if len(b.releases)+len(b.tasks) > 0 {
-		r := wire.Report{Session: id, Statuses: append(b.statuses, b.releases...), TaskConfigs: b.tasks}
+	// Releases, task configs and topics: until they are known to be stored. With them go the statuses, which are then stored too.
+	if len(b.releases)+len(b.tasks)+len(b.topics) > 0 {
+		r := wire.Report{Session: id, Statuses: append(b.statuses, b.releases...), TaskConfigs: b.tasks, Topics: b.topics}
 		if err := s.confirm(ctx, r); err != nil {
 			s.log.Debug("report not stored yet", slog.Any(obs.KeyErr, err))
 			return b

@@ -58,6 +58,9 @@ func newScheduler(t *testing.T, hub *membus.Hub) *scheduler {
 }
 
 func (s *scheduler) keep(ctx context.Context, r wire.Report) error {
+	if _, err := s.store.StoreTopics(ctx, r.Topics); err != nil {
+		return err
+	}
 	if _, _, _, err := s.store.StoreStatuses(ctx, r.Statuses); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type task struct {
 	plugLog *slog.Logger // the plugin's own
 	count   *counters
 	report  job.Reporter
+	topics  *job.Topics
 	do      context.Context
 
 	sink       sink.Task
@@ -70,7 +71,7 @@ type task struct {
 
 // Run implements job.Instance.
 func (t *task) Run(take, do context.Context, env job.Env) (err error) {
-	t.do, t.report, t.target = do, env.Report, env.Spec.Target
+	t.do, t.report, t.topics, t.target = do, env.Report, env.Topics, env.Spec.Target
 	t.log = t.Logger.With("connector", t.spec.Name, "task", t.spec.Job.Task, "epoch", int64(t.spec.Epoch))
 	t.plugLog = obs.Named(t.log, t.plugin.TaskClass)
 	t.count = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
@@ -154,7 +155,7 @@ func (t *task) prepare() error {
 	if err != nil {
 		return err
 	}
-	t.pipe, err = t.Pipeline(Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log})
+	t.pipe, err = t.Pipeline(Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log, Topics: t.topics})
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,7 @@ type Settings struct {
 	Config map[string]string // the connector's, references resolved
 	Task   map[string]string // the task's, references resolved
 	Logger *slog.Logger      // carries connector and task
+	Topics *job.Topics       // is told what is read
 }
 
 // Deps is what sink tasks are made from. All fields without a stated default are needed.

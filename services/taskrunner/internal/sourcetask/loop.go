@@ -317,6 +317,9 @@ func (t *task) ensureTopics(ctx context.Context, out []kafkaio.Record) error {
 func (t *task) durable(ctx context.Context, batches []*batch) {
 	for _, b := range batches {
 		t.metrics.written(len(b.out), len(b.in))
+		for i := range b.out {
+			t.env.Topics.Use(b.out[i].Topic)
+		}
 	}
 	if rc, ok := t.plug.(source.RecordCommitter); ok {
 		for _, b := range batches {

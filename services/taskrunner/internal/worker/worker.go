@@ -32,6 +32,7 @@ type Config struct {
 	// ExactlyOnce makes source tasks write in transactions. It is Millrace's default.
 	ExactlyOnce   bool
 	TopicCreation bool
+	TopicTracking bool // tasks tell which topics they use
 
 	OverridePolicy    string // All, None, Principal or Allowlist
 	OverrideAllowlist []string
@@ -71,6 +72,10 @@ var Def = &config.Def{Keys: []config.Key{
 		Doc: "Names of the providers that ${name:path:key} in configurations may refer to. For each, config.providers.NAME.class is FileConfigProvider (path: a Java properties file), " +
 			"DirectoryConfigProvider (path: a folder, key: the name of a file in it) or EnvVarConfigProvider (key: a variable), as full Java class names or so. " +
 			"config.providers.NAME.param.allowed.paths lists the folders or files that the first two may read, param.allowlist.pattern is an expression for the names that the third may read; both are required."},
+	{Name: "topic.tracking.enable", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low,
+		Doc: "Whether it is kept which topics each connector's tasks use. Give the API the same value: it answers for it."},
+	{Name: "topic.tracking.allow.reset", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low,
+		Doc: "Whether users may clear that list. Only the API looks at it."},
 	{Name: "connector.client.config.override.policy", Type: config.String, Default: config.Default("All"), Importance: config.Medium,
 		Doc: "Which client settings connectors may override: All, None, Principal or Allowlist.", Validators: []config.Rule{config.OneOf("All", "None", "Principal", "Allowlist")}},
 	{Name: "connector.client.config.override.allowlist", Type: config.List, Default: config.Default(""), Importance: config.Medium, Doc: "The settings that the policy Allowlist allows."},
@@ -89,7 +94,7 @@ func FromProperties(props map[string]string) (Config, error) {
 		KeyConverter: plugin("key.converter"), ValueConverter: plugin("value.converter"), HeaderConverter: plugin("header.converter"),
 		OffsetsTopic: v.String("offset.storage.topic"), OffsetsReplication: int(v.Int("offset.storage.replication.factor")), OffsetsPartitions: int(v.Int("offset.storage.partitions")),
 		FlushInterval: ms("offset.flush.interval.ms"), FlushTimeout: ms("offset.flush.timeout.ms"), TaskShutdownTimeout: ms("task.shutdown.graceful.timeout.ms"),
-		ExactlyOnce: v.String("exactly.once.source.support") == "enabled", TopicCreation: v.Bool("topic.creation.enable"),
+		ExactlyOnce: v.String("exactly.once.source.support") == "enabled", TopicCreation: v.Bool("topic.creation.enable"), TopicTracking: v.Bool("topic.tracking.enable"),
 		OverridePolicy: v.String("connector.client.config.override.policy"), OverrideAllowlist: v.List("connector.client.config.override.allowlist"),
 		props: props,
 	}
