@@ -138,6 +138,22 @@ type OffsetsRequest struct {
 	After       string        `json:"after,omitempty"`   // of list: go on behind this; OffsetsReply.Next
 }
 
+// Failed is the text that users of Kafka Connect know for a request that could not be carried out.
+func (r OffsetsRequest) Failed() string {
+	sink := r.Type == cluster.TypeSink
+	switch {
+	case r.Action == ListOffsets && sink:
+		return "Failed to retrieve consumer group offsets for sink connector " + r.Connector
+	case r.Action == ListOffsets:
+		return "Failed to retrieve offsets for source connector " + r.Connector
+	case r.Action == AlterOffsets && sink:
+		return "Failed to alter consumer group offsets for connector " + r.Connector
+	case sink:
+		return "Failed to reset consumer group offsets for sink connector " + r.Connector
+	}
+	return "Failed to modify offsets for source connector " + r.Connector
+}
+
 // OffsetEntry is a partition with its offset, each a JSON object as the user wrote it or is to read it. No Offset, or
 // null, removes the partition's.
 type OffsetEntry struct {

@@ -23,7 +23,7 @@ type settings struct {
 func (s *settings) table() *env.Table {
 	t := env.New("api", "Serves the REST API of Kafka Connect.")
 	t.String(&s.Listen, "listen", "", "Address of the REST API; empty: listeners of the worker configuration, else "+apiserver.DefaultListen+".")
-	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file), for the keys of the REST server.")
+	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file), for the keys of the REST server and topic.tracking.")
 	t.Map(&s.worker, "worker", "", "Single worker properties by their Kafka Connect names; they win over the file.")
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Listen on an address that is not loopback although nobody has to log in.")
 	t.Secret(&s.Postgres, "postgres-url", "URL of the Postgres database, for example postgres://user:password@host/millrace.")

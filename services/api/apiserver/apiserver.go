@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
+	sdkconfig "github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/services/api/internal/herder"
 )
 
@@ -26,7 +27,8 @@ type Config struct {
 	Postgres string // URL of the database
 	NATS     natsbus.Options
 
-	// Worker holds worker properties by their Kafka Connect names; those of the REST server are looked at.
+	// Worker holds worker properties by their Kafka Connect names; those of the REST server and of topic.tracking are
+	// looked at.
 	Worker map[string]string
 	Listen string // host:port; it wins over the property listeners. 127.0.0.1:8083 when neither is there
 	// AllowAnonymous is needed to listen elsewhere than on loopback when nobody has to log in (S8).
@@ -66,6 +68,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return exitcode.Input(err)
 	}
+	tracking, err := topicTracking(cfg.Worker)
+	if err != nil {
+		return exitcode.Input(err)
+	}
 	stack := lifecycle.New(obs.Named(log, obs.LogLifecycle))
 	defer func() { // ctx has ended; closing has its own time
 		err = errors.Join(err, stack.Close(context.WithoutCancel(ctx)))
@@ -93,7 +99,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return bus.Close, nil
 		}},
 		{Name: "herder", Reason: "sends what was committed until the end", Start: func(context.Context) (lifecycle.CloseFunc, error) {
-			h, err = herder.New(herder.Config{Store: st, Bus: bus, Logger: obs.Named(log, obs.LogHerder)})
+			h, err = herder.New(herder.Config{Store: st, Bus: bus, Logger: obs.Named(log, obs.LogHerder),
+				NoTopicTracking: !tracking.Bool(trackTopics), NoTopicReset: !tracking.Bool(resetTopics)})
 			if err != nil {
 				return nil, err
 			}
@@ -126,6 +133,25 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	case err := <-done:
 		return fmt.Errorf("serving requests: %w", err)
 	}
+}
+
+// The worker properties about used topics.
+const (
+	trackTopics = "topic.tracking.enable"
+	resetTopics = "topic.tracking.allow.reset"
+)
+
+// topicTracking reads those worker properties; what is noted of topics is the task runners' business.
+func topicTracking(worker map[string]string) (sdkconfig.Values, error) {
+	def := &sdkconfig.Def{Keys: []sdkconfig.Key{
+		{Name: trackTopics, Type: sdkconfig.Boolean, Default: sdkconfig.Default("true")},
+		{Name: resetTopics, Type: sdkconfig.Boolean, Default: sdkconfig.Default("true")},
+	}}
+	v, problems := def.Parse(worker)
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("worker property: %s", problems[0].Message)
+	}
+	return v, nil
 }
 
 // openStore waits for a database that does not answer yet. Told to stop meanwhile it returns ctx's error: a wanted stop.

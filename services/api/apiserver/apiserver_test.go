@@ -49,6 +49,7 @@ func TestRun_refuses_wrong_settings_with_what_to_do(t *testing.T) {
 		"everywhere":              {func(c *Config) { c.Listen = "0.0.0.0:8083" }, []string{"refusing to listen on 0.0.0.0:8083", "-allow-anonymous"}},
 		"everywhere, unsaid":      {func(c *Config) { c.Listen = ":8083" }, []string{"refusing to listen on :8083", "-allow-anonymous"}},
 		"a name":                  {func(c *Config) { c.Listen = "example.org:8083" }, []string{"refusing to listen on example.org:8083"}},
+		"no such answer":          {func(c *Config) { c.Worker = map[string]string{"topic.tracking.enable": "maybe"} }, []string{"topic.tracking.enable", "maybe"}},
 		"no URL":                  {func(c *Config) { c.Postgres = "postgres://user:hush@host:port/db" }, []string{"database url can't be read"}},
 		"a space in the password": {func(c *Config) { c.Postgres = "postgres://user:hu sh\n@host/db" }, []string{"database url can't be read"}},
 		"another scheme":          {func(c *Config) { c.Postgres = "mysql://user:hush@host/db" }, []string{"database url can't be read"}},

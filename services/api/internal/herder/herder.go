@@ -4,7 +4,7 @@
 // A change is done when the store has committed it, together with a message to the schedulers; sending that message is a
 // courtesy (Invariants 1 and 2).
 //
-// Start reading at Herder, then connectors.go, lifecycle.go, plugins.go; views.go has the shapes that are answered.
+// Start reading at Herder, then connectors.go, lifecycle.go, offsets.go, plugins.go; views.go has the shapes that are answered.
 package herder
 
 import (
@@ -28,6 +28,9 @@ type Store interface {
 	RequestRestart(ctx context.Context, r cluster.RestartRequest) (cluster.RestartTicket, []cluster.OutboxMessage, error)
 	Connector(ctx context.Context, name string) (cluster.ConnectorView, error)
 	LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error)
+	ActiveTopics(ctx context.Context, name string) ([]string, error)
+	ResetTopics(ctx context.Context, name string, by cluster.Author) ([]cluster.OutboxMessage, error)
+	FormerTasks(ctx context.Context, name string) (int, error)
 	ConnectorNames(ctx context.Context) ([]string, error)
 	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
@@ -52,16 +55,25 @@ type Config struct {
 	Logger *slog.Logger // its levels are those that users read and set
 	// ValidateTimeout bounds the question to a runner; then the stored definition decides. 0 = 10 s.
 	ValidateTimeout time.Duration
+	// OffsetsTimeout bounds a question about offsets to a runner. 0 = 60 s.
+	OffsetsTimeout time.Duration
+	// LeaveTimeout is how long a change of offsets waits for tasks that are just being stopped. 0 = 10 s.
+	LeaveTimeout time.Duration
+	// NoTopicTracking and NoTopicReset are topic.tracking.enable=false and topic.tracking.allow.reset=false.
+	NoTopicTracking, NoTopicReset bool
 }
 
 // Herder is safe for concurrent use. Close it.
 type Herder struct {
-	store   Store
-	bus     Bus
-	levels  *obs.Levels
-	log     *slog.Logger
-	timeout time.Duration
-	changes changes
+	store                  Store
+	bus                    Bus
+	levels                 *obs.Levels
+	log                    *slog.Logger
+	timeout                time.Duration
+	offsets                time.Duration // timeout of questions about them
+	leave                  time.Duration
+	noTopics, noTopicReset bool
+	changes                changes
 
 	stop, stopLevels func()
 	sending          sync.WaitGroup
@@ -69,10 +81,17 @@ type Herder struct {
 
 // New makes a herder.
 func New(cfg Config) (*Herder, error) {
-	h := &Herder{store: cfg.Store, bus: cfg.Bus, timeout: cfg.ValidateTimeout}
+	h := &Herder{store: cfg.Store, bus: cfg.Bus, timeout: cfg.ValidateTimeout,
+		offsets: cfg.OffsetsTimeout, leave: cfg.LeaveTimeout, noTopics: cfg.NoTopicTracking, noTopicReset: cfg.NoTopicReset}
 	h.log, h.levels = obs.Leveled(cfg.Logger)
 	if h.timeout <= 0 {
 		h.timeout = 10 * time.Second
+	}
+	if h.offsets <= 0 {
+		h.offsets = 60 * time.Second
+	}
+	if h.leave <= 0 {
+		h.leave = 10 * time.Second
 	}
 	var err error
 	if h.stop, err = cfg.Bus.Listen(wire.Events, h.changes.heard); err != nil {

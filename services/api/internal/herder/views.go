@@ -1,6 +1,8 @@
 package herder
 
 import (
+	"encoding/json"
+
 	"github.com/millrace/millrace/controlplane/cluster"
 )
 
@@ -57,6 +59,27 @@ type StateInfo struct {
 type Expanded struct {
 	Status *StateInfo     `json:"status,omitempty"`
 	Info   *ConnectorInfo `json:"info,omitempty"`
+}
+
+// TopicsInfo lists the topics that a connector has used.
+type TopicsInfo struct {
+	Topics []string `json:"topics"`
+}
+
+// OffsetsInfo lists a connector's offsets.
+type OffsetsInfo struct {
+	Offsets []OffsetInfo `json:"offsets"`
+}
+
+// OffsetInfo is a partition with its offset, both JSON objects.
+type OffsetInfo struct {
+	Partition json.RawMessage `json:"partition"`
+	Offset    json.RawMessage `json:"offset"`
+}
+
+// Message is an answer for people.
+type Message struct {
+	Message string `json:"message"`
 }
 
 // PluginInfo is one plugin of a list.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -100,6 +102,28 @@ func config(v any) (cluster.Config, error) {
 	return c, nil
 }
 
+// fixed reads an object of a fixed shape: it has no other fields than those named.
+func fixed(v any, class string, fields ...string) (map[string]any, error) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if !slices.Contains(fields, k) {
+				return nil, bad("Unrecognized field %q (class %s), not marked as ignorable (%d known properties: \"%s\")", k, class, len(fields), strings.Join(fields, `", "`))
+			}
+		}
+		return v, nil
+	case nil:
+		return nil, bad("The request's body must be a JSON object with %s, not null", strings.Join(fields, ", "))
+	case []any:
+		return nil, bad("Cannot deserialize value of type `%s` from %s", class, token(v))
+	case string:
+		if v == "" {
+			return nil, bad("Cannot coerce empty String (\"\") to `%s`", class)
+		}
+	}
+	return nil, bad("Cannot construct instance of `%s` from %s", class, token(v))
+}
+
 // createBody is the body of POST /connectors.
 type createBody struct {
 	name   string
@@ -112,26 +136,9 @@ func parseCreate(b []byte) (out createBody, err error) {
 	if err != nil {
 		return out, err
 	}
-	var m map[string]any
-	switch v := v.(type) {
-	case map[string]any:
-		m = v
-	case nil:
-		return out, bad("The request's body must be a JSON object with name and config, not null")
-	case []any:
-		return out, bad("Cannot deserialize value of type `CreateConnectorRequest` from %s", token(v))
-	case string:
-		if v == "" {
-			return out, bad("Cannot coerce empty String (\"\") to `CreateConnectorRequest`")
-		}
-		return out, bad("Cannot construct instance of `CreateConnectorRequest` from %s", token(v))
-	default:
-		return out, bad("Cannot construct instance of `CreateConnectorRequest` from %s", token(v))
-	}
-	for k := range m {
-		if k != "name" && k != "config" && k != "initial_state" {
-			return out, bad("Unrecognized field %q (class CreateConnectorRequest), not marked as ignorable (3 known properties: \"name\", \"config\", \"initial_state\")", k)
-		}
+	m, err := fixed(v, "CreateConnectorRequest", "name", "config", "initial_state")
+	if err != nil {
+		return out, err
 	}
 	name, err := text(m["name"])
 	if err != nil {

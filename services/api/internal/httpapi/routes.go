@@ -44,6 +44,12 @@ func Routes() []Route {
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/tasks/{task}/status", Doc: "State of a task.", handle: (*server).taskStatus},
 		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks/{task}/restart", Doc: "Restart a task.", handle: (*server).restartTask},
 
+		{Method: http.MethodGet, Pattern: "/connectors/{c}/topics", Doc: "Topics that the tasks of a connector have used.", handle: (*server).topics},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/topics/reset", Doc: "Clear the list of used topics.", handle: (*server).resetTopics},
+		{Method: http.MethodGet, Pattern: "/connectors/{c}/offsets", Doc: "Committed offsets of a connector.", handle: (*server).offsets},
+		{Method: http.MethodPatch, Pattern: "/connectors/{c}/offsets", Doc: "Set or remove offsets of a stopped connector.", body: true, handle: (*server).alterOffsets},
+		{Method: http.MethodDelete, Pattern: "/connectors/{c}/offsets", Doc: "Remove all offsets of a stopped connector.", handle: (*server).resetOffsets},
+
 		{Method: http.MethodGet, Pattern: "/connector-plugins", Doc: "Installed plugins; with connectorsOnly=false all kinds.", handle: (*server).plugins},
 		{Method: http.MethodGet, Pattern: "/connector-plugins/{p}/config", Doc: "Keys of a plugin.", handle: (*server).pluginConfig},
 		{Method: http.MethodPut, Pattern: "/connector-plugins/{p}/config/validate", Doc: "Check a configuration without storing it.", body: true, handle: (*server).validate},

@@ -167,12 +167,13 @@ func TestRoutes_each_answers_and_refuses_other_methods(t *testing.T) {
 	s := serve(t, nil)
 	s.create("c")
 	body := map[string]string{"POST /connectors": `{"name":"d","config":{"connector.class":"` + listSource + `"}}`,
-		"PUT /connectors/{c}/config": `{"connector.class":"` + listSource + `"}`, "PATCH /connectors/{c}/config": `{"a":"b"}`,
+		"PUT /connectors/{c}/config": `{"connector.class":"` + listSource + `"}`, "PATCH /connectors/{c}/config": `{"a":"b"}`, "PATCH /connectors/{c}/offsets": `{"offsets":[{}]}`,
 		"PUT /admin/loggers/{l}":                     `{"level":"INFO"}`,
 		"PUT /connector-plugins/{p}/config/validate": `{"connector.class":"` + listSource + `"}`}
-	// Nothing runs here, so that what was never reported is 404.
+	// Nothing runs here, so that what was never reported is 404, and nobody can be asked for offsets.
 	want := map[string]int{"POST /connectors/{c}/tasks": 500, "PUT /connectors/{c}/fence": 400, "POST /connectors": 201, "GET /connectors/{c}/status": 404, "POST /connectors/{c}/restart": 204, "PUT /connectors/{c}/pause": 202,
-		"PUT /connectors/{c}/resume": 202, "PUT /connectors/{c}/stop": 204, "GET /connectors/{c}/tasks/{task}/status": 404, "POST /connectors/{c}/tasks/{task}/restart": 404}
+		"PUT /connectors/{c}/resume": 202, "PUT /connectors/{c}/stop": 204, "PUT /connectors/{c}/topics/reset": 202, "GET /connectors/{c}/offsets": 500, "PATCH /connectors/{c}/offsets": 500,
+		"GET /connectors/{c}/tasks/{task}/status": 404, "POST /connectors/{c}/tasks/{task}/restart": 404}
 	fill := strings.NewReplacer("{c}", "c", "{p}", listSource, "{task}", "0", "{l}", "root")
 	methods := map[string][]string{}
 	for _, r := range Routes() {
