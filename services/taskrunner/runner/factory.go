@@ -28,7 +28,7 @@ type factories struct {
 	worker  worker.Config
 	facts   cluster.Worker
 	secrets *secrets.Resolver
-	offsets *offsets.Store
+	offsets *offsets.Set
 	log     *slog.Logger
 
 	instance, sink, source job.Factory
@@ -44,12 +44,14 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 	if err != nil {
 		return nil, err
 	}
-	f.offsets = offsets.NewStore(offsets.Options{Topic: w.OffsetsTopic, Partitions: w.OffsetsPartitions, Replication: w.OffsetsReplication,
-		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)})
+	f.offsets = offsets.NewSet(offsets.Options{Topic: w.OffsetsTopic, Partitions: w.OffsetsPartitions, Replication: w.OffsetsReplication,
+		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)}, w.ExactlyOnce)
 	pipelines := pipeline.NewMetrics(cfg.Registerer)
 
 	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: f.resolve, FencedSources: w.ExactlyOnce, Logger: obs.Named(log, obs.LogConnector),
-		Offsets: func(name string, _ map[string]string) source.OffsetReader { return f.offsets.Reader(name) }})
+		Offsets: func(name string, config map[string]string) source.OffsetReader {
+			return offsets.Lazy(func() (*offsets.Home, error) { return f.home(name, config) })
+		}})
 	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer,
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask), Metrics: sinktask.NewMetrics(cfg.Registerer),
 		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
@@ -60,7 +62,14 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 			}
 			return p, nil
 		}})
-	sources := sourcetask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, Offsets: f.offsets.Reader, OffsetsTopic: w.OffsetsTopic, EnsureOffsets: f.offsets.Ensure,
+	sources := sourcetask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve,
+		Offsets: func(s sourcetask.Settings) (sourcetask.Offsets, error) {
+			h, err := f.home(s.Spec.Name, s.Config)
+			if err != nil {
+				return nil, err // not h: a nil in an interface is not nil
+			}
+			return h, nil
+		},
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask), Metrics: sourcetask.NewMetrics(cfg.Registerer),
 		Producer: func(s sourcetask.Settings, transactionalID string) (sourcetask.Producer, error) {
 			client, err := w.Producer(s.Config, s.Spec.Job, s.Spec.Name, false)
@@ -87,6 +96,19 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 	}
 	f.source = sourcetask.New(sources)
 	return f, nil
+}
+
+// home finds where a source connector's offsets are.
+func (f *factories) home(name string, config map[string]string) (*offsets.Home, error) {
+	consumer, err := f.worker.Consumer(config, cluster.JobID{Task: cluster.InstanceTask}, name)
+	if err != nil {
+		return nil, err
+	}
+	admin, err := f.worker.Admin(config, cluster.JobID{Task: cluster.InstanceTask}, name)
+	if err != nil {
+		return nil, err
+	}
+	return f.offsets.Home(name, config, offsets.Clients{Consumer: consumer, Admin: admin}), nil
 }
 
 // factory makes the instance of any job.

@@ -118,6 +118,73 @@ func appendString(b []byte, s string) []byte {
 	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})...)
 }
 
+// Parse reads a partition or an offset as a user wrote it: a JSON object of primitive values, or null. Integers become int64,
+// other numbers float64.
+func Parse(text []byte) (*data.Map, error) {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || string(text) == "null" {
+		return nil, nil
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	if open, err := d.Token(); err != nil || open != json.Delim('{') {
+		return nil, connecterr.New(connecterr.Data, "Offsets must be specified as a Map")
+	}
+	m := data.NewMap(2)
+	for d.More() {
+		k, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, err
+		}
+		v, err := primitive(fmt.Sprint(k), raw)
+		if err != nil {
+			return nil, err
+		}
+		m.Set(k, v)
+	}
+	return m, nil
+}
+
+// primitive reads one value.
+func primitive(name string, raw json.RawMessage) (any, error) {
+	refused := func(what string) error {
+		return connecterr.New(connecterr.Data, "Offsets may only contain primitive types as values, but field %s contains %s", name, what)
+	}
+	switch raw[0] {
+	case '{':
+		return nil, refused("MAP")
+	case '[':
+		return nil, refused("ARRAY")
+	case 'n', 't', 'f', '"':
+		var v any
+		err := json.Unmarshal(raw, &v)
+		return v, err
+	}
+	if !bytes.ContainsAny(raw, ".eE") {
+		n, err := strconv.ParseInt(string(raw), 10, 64)
+		if err != nil {
+			return nil, refused("class java.math.BigInteger")
+		}
+		return n, nil
+	}
+	f, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return nil, connecterr.New(connecterr.Data, "Offsets may only contain numbers that a 64-bit floating point number can hold, but field %s contains %s", name, raw)
+	}
+	return f, nil
+}
+
+// JSON writes an entry's partition and offset as users read them.
+func (e Entry) JSON() (partition, offset json.RawMessage, err error) {
+	if partition, err = appendMap(nil, e.Partition); err == nil {
+		offset, err = appendMap(nil, e.Offset)
+	}
+	return partition, offset, err
+}
+
 // parse reads a record of the offsets topic.
 func parse(r kafkaio.Record) (connector string, e Entry, err error) {
 	d := json.NewDecoder(bytes.NewReader(r.Key))

@@ -4,13 +4,16 @@
 // The topic is the truth; a Store is a copy of it that is brought up to date whenever somebody asks. Writing is the source
 // tasks' own business: the records (format.go) go into their transactions.
 //
-// Start reading at Store.Reader.
+// A connector may name a topic of its own: then that is where its offsets are, and the worker's topic holds a copy.
+//
+// Start reading at Store.Reader, then home.go: where a connector's offsets are.
 package offsets
 
 import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,7 +37,7 @@ type Store struct {
 
 	mu   sync.Mutex // held while the topic is read
 	tail *kafkaio.Tail
-	all  map[string]map[string]Entry // by connector, then by identity
+	all  map[string]map[string]known // by connector, then by identity
 
 	ended   context.Context // by Close
 	end     context.CancelFunc
@@ -43,7 +46,7 @@ type Store struct {
 
 // NewStore makes a store. Close it.
 func NewStore(o Options) *Store {
-	s := &Store{o: o, all: map[string]map[string]Entry{}}
+	s := &Store{o: o, all: map[string]map[string]known{}}
 	s.ended, s.end = context.WithCancel(context.Background()) // it lives as long as the store
 	return s
 }
@@ -141,16 +144,51 @@ func (s *Store) take(batch []kafkaio.Record) error {
 			continue
 		}
 		mine := s.all[connector]
-		switch {
-		case e.Offset == nil:
+		if mine == nil {
+			mine = map[string]known{}
+			s.all[connector] = mine
+		}
+		if mine[id] = mine[id].with(string(r.Key), e); len(mine[id]) == 0 {
 			delete(mine, id)
-		case mine == nil:
-			s.all[connector] = map[string]Entry{id: e}
-		default:
-			mine[id] = e
 		}
 	}
 	return nil
+}
+
+// known is what is known of one source partition: what was written under each of its keys, in the order of writing; the last
+// counts. Nearly always there is one key, but to Kafka {"a":1,"b":2} and {"b":2,"a":1} are two.
+type known []written
+
+type written struct {
+	key string
+	Entry
+}
+
+// with is what is known after one more record.
+func (k known) with(key string, e Entry) known {
+	k = slices.DeleteFunc(k, func(w written) bool { return w.key == key })
+	if e.Offset == nil {
+		return k
+	}
+	return append(k, written{key, e})
+}
+
+func (k known) offset() record.SourceOffset {
+	if len(k) == 0 {
+		return nil
+	}
+	return k[len(k)-1].Offset
+}
+
+// of is what is known of a connector's source partitions, by identity.
+func (s *Store) of(ctx context.Context, connector string) (all map[string]known, err error) {
+	err = s.sync(ctx, func() {
+		all = make(map[string]known, len(s.all[connector]))
+		for id, k := range s.all[connector] {
+			all[id] = slices.Clone(k) // taking more records changes the original in place
+		}
+	})
+	return all, err
 }
 
 // makeTopic makes the offsets topic.
@@ -201,7 +239,7 @@ func (r reader) Offsets(ctx context.Context, ps []record.SourcePartition) ([]rec
 	out := make([]record.SourceOffset, len(ps))
 	err := r.s.sync(ctx, func() {
 		for i, id := range ids {
-			out[i] = r.s.all[r.connector][id].Offset.Clone()
+			out[i] = r.s.all[r.connector][id].offset().Clone()
 		}
 	})
 	if err != nil && ctx.Err() == nil && connecterr.KindOf(err) == connecterr.General {

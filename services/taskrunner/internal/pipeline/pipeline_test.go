@@ -293,3 +293,24 @@ func BenchmarkSink_strings(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/time.Since(began).Seconds(), "records/s")
 }
+
+func TestSink_topics_are_used_once_a_record_of_them_is_converted_whatever_becomes_of_it_later(t *testing.T) {
+	t.Parallel()
+	registry, err := plugin.New(append(converters.All(), plugin.Plugin{Class: "x.Smt", Kind: plugin.Transformation, NewTransformation: func() transform.Transformation {
+		return &smt{apply: func(r *transform.Record) (bool, error) { r.Topic = "renamed"; return false, nil }}
+	}})...)
+	require.NoError(t, err)
+	w, err := worker.FromProperties(map[string]string{"key.converter": "StringConverter", "value.converter": "JsonConverter", "value.converter.schemas.enable": "false"})
+	require.NoError(t, err)
+	var used []string
+	p, err := pipeline.New(pipeline.Options{Find: registry.Find, Worker: w, Connector: "c", Used: func(topic string) { used = append(used, topic) },
+		Config: map[string]string{"errors.tolerance": "all", "transforms": "drop", "transforms.drop.type": "x.Smt"}})
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	bad, good := raw(`{`), raw(`1`)
+	bad[0].Topic = "unreadable"
+	out, err := p.Sink(t.Context(), append(bad, good...), nil)
+	require.NoError(t, err)
+	require.Empty(t, out)
+	require.Equal(t, []string{"t"}, used)
+}

@@ -11,7 +11,6 @@ import (
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
-	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 )
 
 // atLeastOnce writes without transactions: records go out at once, and their offsets follow once all records before them
@@ -124,7 +123,7 @@ func (w *atLeastOnce) tick(ctx context.Context) error {
 // writeOffsets writes the positions of what has been acknowledged, and tells the plugin once they are durable.
 func (w *atLeastOnce) writeOffsets(ctx context.Context) error {
 	if len(w.behind) > 0 {
-		rs, err := offsets.Records(w.t.OffsetsTopic, w.t.spec.Name, positions(w.behind))
+		rs, err := w.t.offsetRecords(positions(w.behind))
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/sdk/source"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 )
 
 // task is one run. Everything belongs to the goroutine of Run.
@@ -30,6 +31,7 @@ type task struct {
 	config   map[string]string // the task's
 	producer Producer
 	topics   Topics // nil: the broker's business
+	offsets  Offsets
 	pipe     Pipeline
 	writer   writer
 	bounds   *boundaries // nil unless the connector draws its own
@@ -128,6 +130,9 @@ func (t *task) setUp(ctx context.Context) error {
 	if t.topics, err = t.Topics(s); err != nil {
 		return err
 	}
+	if t.offsets, err = t.Offsets(s); err != nil {
+		return err
+	}
 	transactional := ""
 	if t.TransactionalID != nil {
 		transactional = t.TransactionalID(t.spec.Name, t.spec.Job.Task)
@@ -156,7 +161,7 @@ func (t *task) takeOver(ctx context.Context) error {
 		part, cancel := context.WithTimeout(ctx, t.ComplainAfter)
 		g, gctx := errgroup.WithContext(part)
 		g.Go(func() error { return t.writer.fence(gctx) })
-		g.Go(func() error { return t.EnsureOffsets(gctx) })
+		g.Go(func() error { return t.offsets.Ensure(gctx) })
 		err := g.Wait()
 		late := part.Err() != nil && ctx.Err() == nil
 		cancel()
@@ -342,6 +347,18 @@ func committed(b *batch) []source.Committed {
 	return done
 }
 
+// offsetRecords are positions as records of the offsets topics.
+func (t *task) offsetRecords(entries []offsets.Entry) (rs []kafkaio.Record, err error) {
+	for _, topic := range t.offsets.Topics() {
+		more, err := offsets.Records(topic, t.spec.Name, entries)
+		if err != nil {
+			return nil, err
+		}
+		rs = append(rs, more...)
+	}
+	return rs, nil
+}
+
 // offsetsDurable tells the plugin that all positions so far are durable.
 func (t *task) offsetsDurable(ctx context.Context) {
 	if c, ok := t.plug.(source.Committer); ok {
@@ -374,6 +391,9 @@ func (t *task) close(do context.Context) {
 			t.log.Warn("admin client left behind", slog.Any(obs.KeyErr, err))
 		}
 	}
+	if t.offsets != nil {
+		t.offsets.Close()
+	}
 	if t.pipe != nil {
 		t.pipe.Close()
 	}
@@ -384,7 +404,7 @@ type taskContext struct{ t *task }
 
 func (c taskContext) Config() map[string]string    { return c.t.config }
 func (c taskContext) Logger() *slog.Logger         { return c.t.plugLog }
-func (c taskContext) Offsets() source.OffsetReader { return c.t.Offsets(c.t.spec.Name) }
+func (c taskContext) Offsets() source.OffsetReader { return c.t.offsets.Reader() }
 func (c taskContext) Transactions() source.Transactions {
 	if c.t.bounds == nil {
 		return nil

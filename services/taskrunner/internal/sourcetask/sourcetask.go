@@ -50,6 +50,17 @@ type Topics interface {
 	Close(ctx context.Context) error
 }
 
+// Offsets is where a connector's offsets are.
+type Offsets interface {
+	// Topics are where they are written; the first is the one that counts.
+	Topics() []string
+	// Ensure makes sure that the topics are there.
+	Ensure(ctx context.Context) error
+	// Reader reads committed offsets; every call sees what was committed before it.
+	Reader() source.OffsetReader
+	Close()
+}
+
 // Settings are a job's resolved settings, for the factories in Deps.
 type Settings struct {
 	Spec   cluster.JobSpec
@@ -67,12 +78,8 @@ type Deps struct {
 	Pipeline func(Settings) (Pipeline, error)
 	// Topics makes what creates topics; nil result: the broker creates them on first use.
 	Topics func(Settings) (Topics, error)
-	// Offsets reads a connector's committed offsets; every call sees what was committed before it.
-	Offsets func(connector string) source.OffsetReader
-	// OffsetsTopic is where offsets are written.
-	OffsetsTopic string
-	// EnsureOffsets makes sure that the offsets topic is there.
-	EnsureOffsets func(ctx context.Context) error
+	// Offsets tells where a connector's offsets are.
+	Offsets func(Settings) (Offsets, error)
 	// TransactionalID is the id that belongs to a task; nil: tasks write at least once, without transactions.
 	TransactionalID func(connector string, task int) string
 

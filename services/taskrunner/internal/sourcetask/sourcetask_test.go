@@ -149,7 +149,7 @@ func (w *world) factory() job.Factory {
 	cfg, err := worker.FromProperties(props)
 	require.NoError(w, err)
 	client := kafkaio.Config{"bootstrap.servers": w.bootstrap}
-	store := offsets.NewStore(offsets.Options{Topic: cfg.OffsetsTopic, Partitions: 1, Replication: 1, Consumer: client, Admin: client, Logger: slog.New(slog.DiscardHandler)})
+	store := offsets.NewSet(offsets.Options{Topic: cfg.OffsetsTopic, Partitions: 1, Replication: 1, Consumer: client, Admin: client, Logger: slog.New(slog.DiscardHandler)}, cfg.ExactlyOnce)
 	w.Cleanup(store.Close)
 	d := sourcetask.Deps{Plugin: registry.Find, Resolve: func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
 		Producer: func(s sourcetask.Settings, id string) (sourcetask.Producer, error) {
@@ -158,8 +158,10 @@ func (w *world) factory() job.Factory {
 		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
 			return pipeline.New(pipeline.Options{Find: registry.Find, Worker: cfg, Config: s.Config, Connector: s.Spec.Name})
 		},
-		Topics:  func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
-		Offsets: store.Reader, OffsetsTopic: cfg.OffsetsTopic, EnsureOffsets: store.Ensure, FlushInterval: cfg.FlushInterval}
+		Topics: func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
+		Offsets: func(s sourcetask.Settings) (sourcetask.Offsets, error) {
+			return store.Home(s.Spec.Name, s.Config, offsets.Clients{Consumer: client, Admin: client}), nil
+		}, FlushInterval: cfg.FlushInterval}
 	if cfg.ExactlyOnce {
 		d.TransactionalID = cfg.TransactionalID
 	}

@@ -134,7 +134,7 @@ func (w *transactions) commit(ctx context.Context) error {
 
 // end writes the offsets into the transaction and commits it.
 func (w *transactions) end(ctx context.Context) error {
-	rs, err := offsets.Records(w.t.OffsetsTopic, w.t.spec.Name, positions(w.open))
+	rs, err := w.t.offsetRecords(positions(w.open))
 	if err != nil {
 		return err
 	}
