@@ -24,6 +24,7 @@ const (
 	SchemaBuilder             // SchemaBuilderException
 	Projector                 // SchemaProjectorException
 	Serialization             // SerializationException
+	Unsupported               // UnsupportedOperationException: the connector can't do this
 )
 
 var javaClass = [...]string{
@@ -36,6 +37,7 @@ var javaClass = [...]string{
 	SchemaBuilder: "org.apache.kafka.connect.errors.SchemaBuilderException",
 	Projector:     "org.apache.kafka.connect.errors.SchemaProjectorException",
 	Serialization: "org.apache.kafka.common.errors.SerializationException",
+	Unsupported:   "java.lang.UnsupportedOperationException",
 }
 
 // Error is an error with a kind. Message is what users read; Cause may be nil.

@@ -54,7 +54,8 @@ type SourceOffsetEntry struct {
 }
 
 // SourceOffsetAlterer judges an offset change before it is made. handled tells that the connector vouches for the result
-// (it also moved positions it keeps outside). An error vetoes the change.
+// (it also moved positions it keeps outside). An error vetoes the change; one of kind connecterr.Unsupported says that the
+// connector's offsets can't be changed at all. It is called on a connector that was not started.
 type SourceOffsetAlterer interface {
 	AlterOffsets(ctx context.Context, config map[string]string, entries []SourceOffsetEntry) (handled bool, err error)
 }

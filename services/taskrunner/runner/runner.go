@@ -85,6 +85,7 @@ const (
 	goodbyeTime  = 3 * time.Second
 	restTime     = 5 * time.Second
 	kafkaIDEvery = 5 * time.Second
+	offsetsTime  = 10 * time.Second // for a change that is under way
 )
 
 // Run runs until ctx ends, then drains and returns nil. An error means that the configuration is wrong or a listener can't
@@ -190,7 +191,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return sup.Close, nil
 		}},
 		{Name: "validation", Reason: "answers as long as we take jobs", Start: func(context.Context) (lifecycle.CloseFunc, error) {
-			return kinds.serveValidation(bus, obs.Named(base, obs.LogValidator))
+			return kinds.serveValidation(bus)
+		}},
+		{Name: "offsets", Reason: "the same", Timeout: offsetsTime, Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			return kinds.serveOffsets(bus)
 		}},
 		{Name: "drain", Reason: "the first to hear that we stop: jobs move while they still run", Timeout: cfg.DrainTimeout + closeMargin,
 			Start: func(context.Context) (lifecycle.CloseFunc, error) {

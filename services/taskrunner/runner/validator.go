@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -19,7 +18,12 @@ import (
 )
 
 // serveValidation answers questions about configurations of the connectors that this runner has.
-func (f *factories) serveValidation(bus *natsbus.Bus, log *slog.Logger) (lifecycle.CloseFunc, error) {
+func (f *factories) serveValidation(bus *natsbus.Bus) (lifecycle.CloseFunc, error) {
+	return f.serve(bus, wire.Validator, f.answerValidation)
+}
+
+// serve serves an endpoint of every connector class that this runner has.
+func (f *factories) serve(bus *natsbus.Bus, at func(class string) wire.Address, h func(context.Context, []byte) ([]byte, error)) (lifecycle.CloseFunc, error) {
 	var stops []func()
 	closeAll := func(context.Context) error {
 		for _, stop := range stops {
@@ -33,9 +37,9 @@ func (f *factories) serveValidation(bus *natsbus.Bus, log *slog.Logger) (lifecyc
 			continue
 		}
 		seen[p.Class] = true
-		stop, err := bus.Serve(wire.Validator(p.Class), f.answerValidation)
+		stop, err := bus.Serve(at(p.Class), h)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("serving validation of %s: %w", p.Class, err), closeAll(context.Background()))
+			return nil, errors.Join(fmt.Errorf("serving %s: %w", at(p.Class), err), closeAll(context.Background()))
 		}
 		stops = append(stops, stop)
 	}

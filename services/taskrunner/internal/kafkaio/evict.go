@@ -4,7 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // EvictMembers makes static members of a group leave whose holders are gone for good: their partitions would otherwise stay
@@ -25,17 +29,31 @@ func EvictMembers(ctx context.Context, cfg Config, group string, topics []string
 		return nil, err
 	}
 	var gone []string
+	var mu sync.Mutex
+	// At once: a rebalance that one of them causes waits for all the others to join again.
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(evictAtOnce)
 	for _, m := range members {
 		if m.InstanceID == "" || !stale(m.InstanceID) {
 			continue
 		}
-		if err := evict(ctx, cfg, group, m.InstanceID, topics, regex, log); err != nil {
-			return gone, err
-		}
-		gone = append(gone, m.InstanceID)
+		g.Go(func() error {
+			if err := evict(gctx, cfg, group, m.InstanceID, topics, regex, log); err != nil {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			gone = append(gone, m.InstanceID)
+			return nil
+		})
 	}
-	return gone, nil
+	err = g.Wait()
+	slices.Sort(gone)
+	return gone, err
 }
+
+// evictAtOnce bounds the clients that this takes. With more members it takes until the session timeout of those that wait.
+const evictAtOnce = 32
 
 func evict(ctx context.Context, cfg Config, group, instance string, topics []string, regex string, log *slog.Logger) error {
 	own := maps.Clone(cfg)

@@ -193,7 +193,8 @@ func (h *Home) List(ctx context.Context) ([]Listed, error) {
 	if err != nil {
 		return nil, err
 	}
-	all := maps.Clone(copies)
+	all := make(map[string]known, len(own)+len(copies))
+	maps.Copy(all, copies)
 	maps.Copy(all, own)
 	var out []Listed
 	for id, k := range all {

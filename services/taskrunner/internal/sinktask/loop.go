@@ -101,7 +101,7 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	t.report.State(cluster.StateRunning)
 	t.log.Info("sink task started", "class", t.spec.Class)
 	env.AskFormer(take) // what the former holder has put, but not committed, would be put twice
-	if err := t.consumer.Subscribe(topicsOf(t.config)); err != nil {
+	if err := t.consumer.Subscribe(Subscription(t.config)); err != nil {
 		return err
 	}
 	defer t.sweep(t.client, t.group)()
@@ -160,10 +160,7 @@ func (t *task) prepare() error {
 		return err
 	}
 	t.errant, _ = t.pipe.(ErrantPipeline)
-	t.group = t.client["group.id"]
-	if t.group == "" {
-		t.group = "connect-" + t.spec.Name
-	}
+	t.group = Group(t.spec.Name, t.client)
 	t.consumer, err = t.NewConsumer(t.do, kafkaio.ConsumerConfig{
 		Client: t.client, Group: t.group, InstanceID: InstanceID(t.group, t.spec.Job), Rebalance: (*rebalance)(t), Logger: t.log,
 	})
@@ -178,8 +175,8 @@ func (t *task) prepare() error {
 	return nil
 }
 
-// topicsOf reads the subscription; the configuration was checked when it was accepted.
-func topicsOf(config map[string]string) (topics []string, regex string) {
+// Subscription reads what a sink connector reads from; the configuration was checked when it was accepted.
+func Subscription(config map[string]string) (topics []string, regex string) {
 	if re := config["topics.regex"]; re != "" {
 		return nil, re
 	}

@@ -23,20 +23,46 @@ type evictFunc func(ctx context.Context, cfg kafkaio.Config, group string, topic
 // consumer.override.group.id other connectors may be at home.
 func stale(group string, id cluster.JobID, tasks int, own bool) func(instanceID string) bool {
 	return func(instanceID string) bool {
-		rest, ours := strings.CutPrefix(instanceID, group+"-")
-		cut := strings.LastIndexByte(rest, '-')
-		if !ours || cut < 0 {
+		uid, n, ours := parseInstanceID(group, instanceID)
+		switch {
+		case !ours:
 			return false
-		}
-		n, err := strconv.Atoi(rest[cut+1:])
-		if err != nil || n < 0 {
-			return false
-		}
-		if cluster.UID(rest[:cut]) != id.UID {
+		case uid != id.UID:
 			return own
 		}
 		return tasks > 0 && n >= tasks
 	}
+}
+
+// parseInstanceID reads InstanceID; false for members that are none of ours.
+func parseInstanceID(group, instanceID string) (uid cluster.UID, task int, ours bool) {
+	rest, ours := strings.CutPrefix(instanceID, group+"-")
+	cut := strings.LastIndexByte(rest, '-')
+	if !ours || cut < 0 {
+		return "", 0, false
+	}
+	n, err := strconv.Atoi(rest[cut+1:])
+	return cluster.UID(rest[:cut]), n, err == nil && n >= 0
+}
+
+// LeftBehind tells which static members of the group belong to tasks of a connector that has none any more, or, in a group
+// of the connector's own, to those of an earlier life of its name.
+func LeftBehind(connector string, uid cluster.UID, group string) (stale func(instanceID string) bool) {
+	own := group == ownGroup(connector)
+	return func(instanceID string) bool {
+		of, _, ours := parseInstanceID(group, instanceID)
+		return ours && (own || of == uid)
+	}
+}
+
+func ownGroup(connector string) string { return "connect-" + connector }
+
+// Group is the consumer group of a connector's tasks, by the configuration of its consumers.
+func Group(connector string, consumer kafkaio.Config) string {
+	if id := consumer["group.id"]; id != "" {
+		return id
+	}
+	return ownGroup(connector)
 }
 
 // sweep is done by the first task of a connector, a while after it started, beside its work. It returns how to end it.
@@ -46,8 +72,8 @@ func (t *task) sweep(cfg kafkaio.Config, group string) (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(t.do)
 	done := make(chan struct{})
-	topics, regex := topicsOf(t.config)
-	own := group == "connect-"+t.spec.Name
+	topics, regex := Subscription(t.config)
+	own := group == ownGroup(t.spec.Name)
 	go func() {
 		defer close(done)
 		timer := time.NewTimer(t.SweepAfter)

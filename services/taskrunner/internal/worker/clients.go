@@ -43,6 +43,11 @@ func (c Config) Worker() (map[string]string, error) {
 	return c.client(admin, nil, "worker-adminclient", true)
 }
 
+// WorkerProducer is the configuration for writing the worker's own topics.
+func (c Config) WorkerProducer() (map[string]string, error) {
+	return c.client(producer, nil, "worker-producer", true)
+}
+
 // WorkerConsumer is the configuration for reading the worker's own topics.
 func (c Config) WorkerConsumer() (map[string]string, error) {
 	return c.client(consumer, nil, "worker-consumer", true)
