@@ -301,60 +301,13 @@ func (a *Admin) DeleteGroup(ctx context.Context, group string) error {
 	return nil
 }
 
-// DeleteGroupOffsets removes the committed offsets of some partitions of a group without members. The library can't do this
-// in one step: the group is deleted and its other offsets are set again, so it must not be started meanwhile. Once the group
-// is deleted the rest is done also when ctx ends; should it fail, the error tells the offsets that are lost.
-func (a *Admin) DeleteGroupOffsets(ctx context.Context, group string, parts []TopicPartition) error {
-	kept, err := a.ListGroupOffsets(ctx, group)
-	if err != nil {
-		return err
-	}
-	before := len(kept)
-	for _, p := range parts {
-		delete(kept, p)
-	}
-	if len(kept) == before {
-		return nil // nothing to remove: nothing is put at risk
-	}
-	if err := a.DeleteGroup(ctx, group); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreWithin)
-	defer cancel()
-	if err := a.AlterGroupOffsets(ctx, group, kept); err != nil {
-		return fmt.Errorf("setting the offsets %v of group %s again, which were to be kept: %w", kept, group, err)
-	}
-	return nil
-}
-
-const restoreWithin = 30 * time.Second
-
-// GroupExists tells whether Kafka knows a group: it has members or had some, or offsets.
-func (a *Admin) GroupExists(ctx context.Context, group string) (bool, error) {
-	doing := "describing group " + group
-	res, err := a.a.DescribeConsumerGroups(ctx, []string{group}, kafka.SetAdminRequestTimeout(patienceOf(ctx)))
-	if err != nil {
-		return false, a.failed(ctx, doing, err)
-	}
-	for _, g := range res.ConsumerGroupDescriptions {
-		switch {
-		case g.Error.Code() == kafka.ErrGroupIDNotFound:
-		case g.Error.Code() != kafka.ErrNoError:
-			return false, a.classify(doing, g.Error)
-		case g.State != kafka.ConsumerGroupStateDead:
-			return true, nil
-		}
-	}
-	return false, nil
-}
-
 // groupFailed is failed, with "the group is in use" made recognisable.
 func (a *Admin) groupFailed(ctx context.Context, doing string, err error) error {
 	if ke, ok := errors.AsType[kafka.Error](err); ok {
 		switch ke.Code() {
 		// A group with members answers an offset commit from outside as it would a stranger's.
 		case kafka.ErrNonEmptyGroup, kafka.ErrUnknownMemberID, kafka.ErrIllegalGeneration, kafka.ErrFencedInstanceID,
-			kafka.ErrRebalanceInProgress:
+			kafka.ErrRebalanceInProgress, kafka.ErrGroupSubscribedToTopic:
 			return fmt.Errorf("%s: %w: %w", doing, ErrGroupInUse, ke)
 		default:
 		}

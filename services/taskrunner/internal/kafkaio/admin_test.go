@@ -55,18 +55,23 @@ func TestAdminChangesOffsetsOfAGroupWithoutMembersOnly(t *testing.T) {
 		got, err = a.ListGroupOffsets(within(t), group)
 		require.NoError(t, err)
 		require.Equal(t, map[TopicPartition]int64{zero: 3, one: 4}, got)
-		require.NoError(t, a.DeleteGroupOffsets(within(t), group, []TopicPartition{zero}))
-		got, err = a.ListGroupOffsets(within(t), group)
-		require.NoError(t, err)
-		require.Equal(t, map[TopicPartition]int64{one: 4}, got)
 
 		c := newTestConsumer(t, bootstrap, group, "task-0", nil)
 		require.NoError(t, c.Subscribe([]string{topic}, ""))
 		pollUntil(t, c, func([]Record) bool { return len(c.Assignment()) == 2 })
 		require.ErrorIs(t, a.AlterGroupOffsets(within(t), group, map[TopicPartition]int64{zero: 9}), ErrGroupInUse)
 		require.ErrorIs(t, a.DeleteGroup(within(t), group), ErrGroupInUse)
+		require.ErrorIs(t, a.DeleteGroupOffsets(within(t), group, []TopicPartition{zero}), ErrGroupInUse)
 		require.NoError(t, c.Leave(within(t)))
+		require.NoError(t, a.DeleteGroupOffsets(within(t), group, nil))
+		for range 2 { // the second time there is nothing to remove
+			require.NoError(t, a.DeleteGroupOffsets(within(t), group, []TopicPartition{zero}))
+			got, err = a.ListGroupOffsets(within(t), group)
+			require.NoError(t, err)
+			require.Equal(t, map[TopicPartition]int64{one: 4}, got)
+		}
 		require.NoError(t, a.DeleteGroup(within(t), group))
+		require.ErrorContains(t, a.DeleteGroupOffsets(within(t), group, []TopicPartition{zero}), "removing offsets of group "+group)
 		require.NoError(t, a.DeleteGroup(within(t), group), "no such group is no error")
 	})
 }

@@ -506,7 +506,8 @@ func (c *Consumer) Leave(ctx context.Context) error {
 	if c.enter() {
 		c.handler, c.following, c.polling = nil, nil, ctx
 		if err := c.k.Unsubscribe(); err == nil {
-			for len(c.parts) > 0 && ctx.Err() == nil {
+			// The library forgets its member id when it says goodbye. Closed before that, a static member would say none.
+			for (len(c.parts) > 0 || c.h.member() != "") && ctx.Err() == nil {
 				c.k.Poll(int(pollSlice.Milliseconds()))
 			}
 		}

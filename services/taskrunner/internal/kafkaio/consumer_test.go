@@ -396,6 +396,42 @@ func TestEvictedMembersGiveTheirPartitionsToTheOthers(t *testing.T) {
 	})
 }
 
+func TestEvictedMembersLeaveAlsoWithoutPartitionsAndAllAtOnce(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic, group := unique("evictall"), unique("g")
+		createTopic(t, bootstrap, topic, 1) // for three members
+		var members []*Consumer
+		for i := range 3 {
+			c := newTestConsumer(t, bootstrap, group, fmt.Sprintf("task-%d", i), nil)
+			require.NoError(t, c.Subscribe([]string{topic}, ""))
+			members = append(members, c)
+		}
+		a := newTestAdmin(t, bootstrap)
+		require.Eventually(t, func() bool {
+			parts := 0
+			for _, c := range members {
+				if _, err := c.Poll(within(t), 10*time.Millisecond, nil); err != nil {
+					return false
+				}
+				parts += len(c.Assignment())
+			}
+			in, err := a.Members(within(t), group)
+			return err == nil && parts == 1 && len(in) == 3 // a broker that has just started may not know its groups yet
+		}, 30*time.Second, time.Millisecond)
+		for _, c := range members {
+			require.NoError(t, c.Close(within(t)))
+		}
+		ids, err := EvictMembers(within(t), Config{"bootstrap.servers": bootstrap}, group, []string{topic}, "", func(string) bool { return true }, nil)
+		require.NoError(t, err)
+		require.Equal(t, []string{"task-0", "task-1", "task-2"}, ids)
+		require.Eventually(t, func() bool {
+			in, err := a.Members(within(t), group)
+			return err == nil && len(in) == 0
+		}, 10*time.Second, 10*time.Millisecond)
+		require.NoError(t, a.DeleteGroup(within(t), group))
+	})
+}
+
 func TestLargeRecordsEndABatchEarly(t *testing.T) {
 	for _, oneByOne := range []bool{false, true} {
 		t.Run(fmt.Sprintf("one by one %v", oneByOne), func(t *testing.T) {

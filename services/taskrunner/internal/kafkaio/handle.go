@@ -19,16 +19,20 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// handle is the C client of a confluent consumer. The library keeps it to itself; we need it to learn of a fence at once: the
+// handle is the C client of a confluent client. The library keeps it to itself; we need it for a call that it does not offer
+// (deleteoffsets.go), and to learn of a fence at once: the
 // event that tells waits in line behind every record that was fetched before, and a fenced member must not go on
 // handing those out (Invariant 4).
 type handle struct{ rk unsafe.Pointer }
 
 // handleOf finds the client. The library's version is pinned; an error says that it has changed inside.
-func handleOf(k *kafka.Consumer) (handle, error) {
+func handleOf[T kafka.Consumer | kafka.AdminClient](k *T) (handle, error) {
 	h := reflect.ValueOf(k).Elem().FieldByName("handle")
+	if h.Kind() == reflect.Pointer {
+		h = h.Elem()
+	}
 	if h.Kind() != reflect.Struct {
-		return handle{}, fmt.Errorf("looking into confluent-kafka-go: Consumer has no struct handle")
+		return handle{}, fmt.Errorf("looking into confluent-kafka-go: %T has no struct handle", k)
 	}
 	rk := h.FieldByName("rk")
 	if rk.Kind() != reflect.Pointer || rk.IsNil() {

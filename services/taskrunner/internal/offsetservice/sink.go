@@ -131,16 +131,8 @@ func (r *request) alterSink(ctx context.Context) (handled bool, err error) {
 				remove = append(remove, p)
 			}
 		}
-		if len(remove) > 0 {
-			switch there, err := g.GroupExists(ctx, g.id); {
-			case err != nil:
-				return err
-			case !there:
-				return fmt.Errorf("there is no group %s whose offsets could be removed", g.id)
-			}
-			if err := g.DeleteGroupOffsets(ctx, g.id, remove); err != nil {
-				return err
-			}
+		if err := g.DeleteGroupOffsets(ctx, g.id, remove); err != nil {
+			return err
 		}
 		return g.AlterGroupOffsets(ctx, g.id, set)
 	})
