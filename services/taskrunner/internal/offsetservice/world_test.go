@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -110,12 +112,34 @@ func (w *world) open() {
 		make(mindedSource, plugin.Source, func() connector.Connector { return source{minded{w: w}} }),
 		make(mindedSink, plugin.Sink, func() connector.Connector { return sink{minded{w: w}} }))
 	require.NoError(w, err)
-	w.service = offsetservice.New(offsetservice.Options{Find: registry.Connector, Worker: w.worker, PageBytes: w.page, Logger: slog.New(slog.NewTextHandler(w.Output(), nil)),
+	w.service = offsetservice.New(offsetservice.Options{Find: registry.Connector, Worker: w.worker, PageBytes: w.page, Logger: slog.New(slog.NewTextHandler(w.output(), nil)),
 		Resolve: func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
 		Home: func(name string, config map[string]string) (*offsets.Home, error) {
 			return w.set.Home(name, config, offsets.Clients{Consumer: w.client(), Admin: w.client()}), nil
 		}})
 	w.Cleanup(w.service.Close)
+}
+
+// output is the test's, until it ends: a client that was left behind may log later.
+func (w *world) output() io.Writer {
+	o := &output{to: w.Output()}
+	w.Cleanup(func() {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.to = io.Discard
+	})
+	return o
+}
+
+type output struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (o *output) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.to.Write(b)
 }
 
 func (w *world) client() kafkaio.Config { return kafkaio.Config{"bootstrap.servers": w.bootstrap} }
