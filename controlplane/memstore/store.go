@@ -228,6 +228,18 @@ func (s *Store) log(by cluster.Author, action string, c *connector, detail strin
 		Action: action, Connector: c.Name, UID: c.UID, Detail: detail})
 }
 
+// RecordAction implements the store.
+func (s *Store) RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error {
+	return s.enter(ctx, func() error {
+		c := s.names[name]
+		if c == nil {
+			return unknown(name)
+		}
+		s.log(by, action, c, detail)
+		return nil
+	})
+}
+
 // Audit implements the store.
 func (s *Store) Audit(ctx context.Context, limit int) (entries []cluster.AuditEntry, err error) {
 	err = s.enter(ctx, func() error {

@@ -107,3 +107,20 @@ func (s *Store) VerifyAudit(ctx context.Context) error {
 	}
 	return nil
 }
+
+// RecordAction implements the store.
+func (s *Store) RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error {
+	return s.inTx(ctx, "recording an action", func(ctx context.Context, t *tx) error {
+		c, err := lockConnector(ctx, t, name)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return unknown(name)
+		}
+		b := &pgx.Batch{}
+		audit(b, &c.connectorRow, by, action, detail)
+		_, err = s.store(ctx, t, b, c, nil)
+		return err
+	})
+}

@@ -23,7 +23,7 @@ func (d *duel) operations() map[string]func(*rapid.T, string) {
 		"create": d.create, "put": d.put, "delete": d.delete, "target": d.target, "restart": d.restart,
 		"register": d.register, "define plugins": d.define, "beat": d.beat, "goodbye": d.goodbye, "specs": d.specs,
 		"statuses": d.statuses, "release": d.letGo, "task configs": d.split,
-		"used topics": d.uses, "reset topics": d.resetTopics,
+		"used topics": d.uses, "reset topics": d.resetTopics, "record": d.record,
 		"acquire": d.acquire, "renew": d.renew, "resign": d.resign,
 		"assign": d.assign, "plan": d.plan, "forget": d.forget, "raise the floor": d.floor,
 		"prune sessions": d.pruneSessions, "claim": d.claim, "published": d.published, "prune the outbox": d.pruneOutbox,
@@ -280,6 +280,13 @@ func (d *duel) uses(t *rapid.T, name string) {
 	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
 		accepted, err := s.StoreTopics(d.ctx, all)
 		return answer{accepted}, nil, err
+	})
+}
+
+func (d *duel) record(t *rapid.T, name string) {
+	which := rapid.SampledFrom(names).Draw(t, "name")
+	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
+		return nil, nil, s.RecordAction(d.ctx, which, "alter offsets", "2 partitions", author)
 	})
 }
 

@@ -118,6 +118,8 @@ type Store interface {
 
 	// --- history
 
+	// RecordAction adds an entry about something that changes nothing here: a change in Kafka, say. NotFound.
+	RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error
 	// Audit lists the newest entries first.
 	Audit(ctx context.Context, limit int) ([]cluster.AuditEntry, error)
 }

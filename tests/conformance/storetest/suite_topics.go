@@ -118,6 +118,17 @@ var topicTests = []test{
 		require.NoError(w, err)
 		w.topics("c")
 	}},
+	{"an action elsewhere is recorded with the connector, and changes nothing of it", func(w *world) {
+		c := w.create("c")
+		before := w.view("c")
+		require.NoError(w, w.RecordAction(w.Context(), "c", "alter offsets", "2 partitions", cluster.Author{Actor: "ann", RequestID: "r"}))
+		log, err := w.Audit(w.Context(), 1)
+		require.NoError(w, err)
+		require.Equal(w, []string{"alter offsets", "2 partitions", "ann", "r", "c", string(c.UID)},
+			[]string{log[0].Action, log[0].Detail, log[0].Actor, log[0].RequestID, log[0].Connector, string(log[0].UID)})
+		require.Equal(w, before, w.view("c"))
+		w.code(cluster.NotFound, w.RecordAction(w.Context(), "unknown", "alter offsets", "", cluster.Author{}))
+	}},
 	{"the tasks that a name has had are counted, also those of an earlier life", func(w *world) {
 		n, err := w.FormerTasks(w.Context(), "c")
 		require.NoError(w, err)

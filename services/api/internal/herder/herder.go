@@ -31,6 +31,7 @@ type Store interface {
 	ActiveTopics(ctx context.Context, name string) ([]string, error)
 	ResetTopics(ctx context.Context, name string, by cluster.Author) ([]cluster.OutboxMessage, error)
 	FormerTasks(ctx context.Context, name string) (int, error)
+	RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error
 	ConnectorNames(ctx context.Context) ([]string, error)
 	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)

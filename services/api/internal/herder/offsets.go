@@ -3,6 +3,7 @@ package herder
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/google/uuid"
 
@@ -35,7 +36,7 @@ func (h *Herder) Offsets(ctx context.Context, name string) (OffsetsInfo, error) 
 }
 
 // AlterOffsets sets and removes offsets of a stopped connector. They are committed when it returns.
-func (h *Herder) AlterOffsets(ctx context.Context, name string, changes []wire.OffsetEntry) (Message, error) {
+func (h *Herder) AlterOffsets(ctx context.Context, name string, changes []wire.OffsetEntry, by cluster.Author) (Message, error) {
 	if len(changes) == 0 {
 		return Message{}, cluster.Errorf(cluster.Invalid, "Partitions / offsets need to be provided for an alter offsets request")
 	}
@@ -50,16 +51,16 @@ func (h *Herder) AlterOffsets(ctx context.Context, name string, changes []wire.O
 	}
 	q := offsetsRequest(v, wire.AlterOffsets)
 	q.Changes = changes
-	return h.changeOffsets(ctx, v, q, "altered")
+	return h.changeOffsets(ctx, v, q, "altered", by)
 }
 
 // ResetOffsets removes all offsets of a stopped connector.
-func (h *Herder) ResetOffsets(ctx context.Context, name string) (Message, error) {
+func (h *Herder) ResetOffsets(ctx context.Context, name string, by cluster.Author) (Message, error) {
 	v, err := h.stopped(ctx, name)
 	if err != nil {
 		return Message{}, err
 	}
-	return h.changeOffsets(ctx, v, offsetsRequest(v, wire.ResetOffsets), "reset")
+	return h.changeOffsets(ctx, v, offsetsRequest(v, wire.ResetOffsets), "reset", by)
 }
 
 // stopped reads a connector whose offsets may be changed: it is stopped and has no tasks. Tasks that are just ending are
@@ -94,7 +95,15 @@ func offsetsRequest(v cluster.ConnectorView, action wire.OffsetsAction) wire.Off
 }
 
 // changeOffsets has a change made and words the answer.
-func (h *Herder) changeOffsets(ctx context.Context, v cluster.ConnectorView, q wire.OffsetsRequest, done string) (Message, error) {
+func (h *Herder) changeOffsets(ctx context.Context, v cluster.ConnectorView, q wire.OffsetsRequest, done string, by cluster.Author) (Message, error) {
+	// Recorded before it is made: a change whose answer is lost may have been made as well.
+	detail := ""
+	if n := len(q.Changes); n > 0 {
+		detail = fmt.Sprintf("%d entries", n)
+	}
+	if err := h.store.RecordAction(ctx, v.Name, string(q.Action)+" offsets", detail, by); err != nil {
+		return Message{}, err
+	}
 	if v.Type == cluster.TypeSource {
 		var err error
 		if q.FormerTasks, err = h.store.FormerTasks(ctx, v.Name); err != nil {

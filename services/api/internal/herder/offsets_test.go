@@ -116,42 +116,48 @@ func TestOffsets_a_change_is_checked_in_order_before_anybody_is_asked(t *testing
 	w := newWorld(t)
 	d := w.desk(source, handled)
 	some := []wire.OffsetEntry{change(`{"p":1}`, `{"o":1}`)}
-	_, err := w.AlterOffsets(t.Context(), "c", nil)
+	_, err := w.AlterOffsets(t.Context(), "c", nil, by)
 	w.refused(err, cluster.Invalid, "Partitions / offsets need to be provided for an alter offsets request")
-	_, err = w.AlterOffsets(t.Context(), "c", some)
+	_, err = w.AlterOffsets(t.Context(), "c", some, by)
 	w.refused(err, cluster.NotFound, "Connector c not found")
-	_, err = w.ResetOffsets(t.Context(), "c")
+	_, err = w.ResetOffsets(t.Context(), "c", by)
 	w.refused(err, cluster.NotFound, "Connector c not found")
 	w.make("c", source, cluster.Started)
 	for _, target := range []cluster.TargetState{cluster.Started, cluster.Paused} {
 		_, err = w.SetTarget(t.Context(), "c", target, by)
 		require.NoError(t, err)
-		_, err = w.AlterOffsets(t.Context(), "c", some)
+		_, err = w.AlterOffsets(t.Context(), "c", some, by)
 		w.refused(err, cluster.Invalid, stopFirst)
 		require.Equal(t, stopFirst, err.Error())
-		_, err = w.ResetOffsets(t.Context(), "c")
+		_, err = w.ResetOffsets(t.Context(), "c", by)
 		w.refused(err, cluster.Invalid, stopFirst)
 	}
 	require.Empty(t, d.asked)
 
 	_, err = w.SetTarget(t.Context(), "c", cluster.Stopped, by)
 	require.NoError(t, err)
-	m, err := w.AlterOffsets(t.Context(), "c", some)
+	m, err := w.AlterOffsets(t.Context(), "c", some, by)
 	require.NoError(t, err)
 	require.Equal(t, "The offsets for this connector have been altered successfully", m.Message)
-	m, err = w.ResetOffsets(t.Context(), "c")
+	m, err = w.ResetOffsets(t.Context(), "c", by)
 	require.NoError(t, err)
 	require.Equal(t, "The offsets for this connector have been reset successfully", m.Message)
 	require.Equal(t, some, d.asked[0].Changes)
 	require.Equal(t, wire.AlterOffsets, d.asked[0].Action)
 	require.Equal(t, wire.ResetOffsets, d.asked[1].Action)
+	log, err := w.store.Audit(t.Context(), 2)
+	require.NoError(t, err)
+	require.Equal(t, "reset offsets", log[0].Action)
+	require.Equal(t, "alter offsets", log[1].Action)
+	require.Equal(t, "1 entries", log[1].Detail)
+	require.Equal(t, by.Actor, log[1].Actor)
 
 	d.answer = func(wire.OffsetsRequest) (wire.OffsetsReply, error) { return wire.OffsetsReply{}, nil }
-	m, err = w.AlterOffsets(t.Context(), "c", some)
+	m, err = w.AlterOffsets(t.Context(), "c", some, by)
 	require.NoError(t, err)
 	require.Equal(t, "The Connect framework-managed offsets for this connector have been altered successfully. However, if this connector manages offsets externally, "+
 		"they will need to be manually altered in the system that the connector uses.", m.Message)
-	m, err = w.ResetOffsets(t.Context(), "c")
+	m, err = w.ResetOffsets(t.Context(), "c", by)
 	require.NoError(t, err)
 	require.Equal(t, "The Connect framework-managed offsets for this connector have been reset successfully. However, if this connector manages offsets externally, "+
 		"they will need to be manually reset in the system that the connector uses.", m.Message)
@@ -187,7 +193,7 @@ func TestOffsets_of_a_sink_are_checked_entry_by_entry_and_written_in_one_form(t 
 		{`{"kafka_topic":"t","kafka_partition":0}`, `{"kafka_offset":{"a":1,"b":[{}]}}`, "value in the provided offsets: '{a=1, b=[{}]}'."},
 	} {
 		// An entry that is fine before it changes nothing: all are checked before anything is done.
-		_, err := w.AlterOffsets(t.Context(), "c", []wire.OffsetEntry{change(`{"kafka_topic":"t","kafka_partition":0}`, ""), change(c.partition, c.offset)})
+		_, err := w.AlterOffsets(t.Context(), "c", []wire.OffsetEntry{change(`{"kafka_topic":"t","kafka_partition":0}`, ""), change(c.partition, c.offset)}, by)
 		w.refused(err, cluster.Invalid, c.want)
 	}
 	require.Empty(t, d.asked)
@@ -197,7 +203,7 @@ func TestOffsets_of_a_sink_are_checked_entry_by_entry_and_written_in_one_form(t 
 		change(`{"kafka_partition":-1,"kafka_topic":5}`, `null`),
 		change(`{"kafka_partition":"+7","kafka_topic":{"a":1}}`, ``),
 		change(`{"kafka_partition":-0,"kafka_topic":""}`, `{"kafka_offset":9223372036854775807}`),
-	})
+	}, by)
 	require.NoError(t, err)
 	require.Equal(t, []wire.OffsetEntry{
 		change(`{"kafka_topic":"t","kafka_partition":0}`, `{"kafka_offset":5}`),
@@ -217,7 +223,7 @@ func TestOffsets_a_change_waits_for_tasks_that_are_just_ending_and_names_how_man
 		require.NoError(t, err)
 		done := make(chan error, 1)
 		go func() {
-			_, err := w.ResetOffsets(t.Context(), "c")
+			_, err := w.ResetOffsets(t.Context(), "c", by)
 			done <- err
 		}()
 		synctest.Wait()
@@ -241,14 +247,14 @@ func TestOffsets_tasks_that_do_not_end_are_left_to_Kafka_and_a_resume_meanwhile_
 		_, err := w.SetTarget(t.Context(), "c", cluster.Stopped, by)
 		require.NoError(t, err)
 		began := time.Now()
-		_, err = w.ResetOffsets(t.Context(), "c")
+		_, err = w.ResetOffsets(t.Context(), "c", by)
 		require.NoError(t, err)
 		require.Len(t, d.asked, 1)
 		require.Equal(t, 10*time.Second, time.Since(began))
 
 		done := make(chan error, 1)
 		go func() {
-			_, err := w.ResetOffsets(t.Context(), "c")
+			_, err := w.ResetOffsets(t.Context(), "c", by)
 			done <- err
 		}()
 		synctest.Wait()
@@ -267,8 +273,8 @@ func TestOffsets_failures_say_what_failed_and_what_to_do(t *testing.T) {
 	some := []wire.OffsetEntry{change(`{"kafka_topic":"t","kafka_partition":0}`, "")}
 	ask := func(name string) map[string]error {
 		_, list := w.Offsets(t.Context(), name)
-		_, alter := w.AlterOffsets(t.Context(), name, some)
-		_, reset := w.ResetOffsets(t.Context(), name)
+		_, alter := w.AlterOffsets(t.Context(), name, some, by)
+		_, reset := w.ResetOffsets(t.Context(), name, by)
 		return map[string]error{"list": list, "alter": alter, "reset": reset}
 	}
 	for name, texts := range map[string]map[string]string{
@@ -289,7 +295,7 @@ func TestOffsets_failures_say_what_failed_and_what_to_do(t *testing.T) {
 		require.Equal(t, "as the runner says", err.Error())
 	}
 	d.asked = nil
-	_, err := w.AlterOffsets(t.Context(), "c", []wire.OffsetEntry{change(`{"p":"`+strings.Repeat("x", 1<<20)+`"}`, "")})
+	_, err := w.AlterOffsets(t.Context(), "c", []wire.OffsetEntry{change(`{"p":"`+strings.Repeat("x", 1<<20)+`"}`, "")}, by)
 	w.refused(err, cluster.Invalid, "Send the offsets in several requests")
 	require.Empty(t, d.asked)
 }
@@ -308,9 +314,9 @@ func TestOffsets_a_runner_that_does_not_answer_in_time(t *testing.T) {
 		}
 		w.make("c", source, cluster.Stopped)
 		w.make("k", sink, cluster.Stopped)
-		_, err := w.ResetOffsets(t.Context(), "c")
+		_, err := w.ResetOffsets(t.Context(), "c", by)
 		w.refused(err, cluster.Failed, "Timed out while attempting to modify offsets for source connector c")
-		_, err = w.ResetOffsets(t.Context(), "k")
+		_, err = w.ResetOffsets(t.Context(), "k", by)
 		w.refused(err, cluster.Failed, "Failed to reset consumer group offsets for sink connector k")
 		_, err = w.Offsets(t.Context(), "c")
 		w.refused(err, cluster.Failed, "Failed to retrieve offsets for source connector c")

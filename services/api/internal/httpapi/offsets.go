@@ -37,7 +37,7 @@ func (s *server) alterOffsets(r *request) error {
 	if err != nil {
 		return err
 	}
-	message, err := s.herder.AlterOffsets(r.ctx, r.params[0], changes)
+	message, err := s.herder.AlterOffsets(r.ctx, r.params[0], changes, r.by())
 	if err != nil {
 		return err
 	}
@@ -45,7 +45,7 @@ func (s *server) alterOffsets(r *request) error {
 }
 
 func (s *server) resetOffsets(r *request) error {
-	message, err := s.herder.ResetOffsets(r.ctx, r.params[0])
+	message, err := s.herder.ResetOffsets(r.ctx, r.params[0], r.by())
 	if err != nil {
 		return err
 	}
