@@ -37,7 +37,7 @@ func (w *world) makeTopic(partitions int) {
 	require.Eventually(w, func() bool {
 		a, err := kafkaio.NewAdmin(w.client(), nil)
 		require.NoError(w, err)
-		defer a.Close(ctx) //nolint:errcheck // a test's
+		defer a.Close(ctx)
 		d, err := a.DescribeTopic(ctx, w.topic)
 		return err == nil && d.Partitions == partitions
 	}, patience, 20*time.Millisecond)
