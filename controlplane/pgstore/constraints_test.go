@@ -62,6 +62,8 @@ func TestFault_DA_1_the_schema_refuses_two_owners_a_second_leader_and_numbers_th
 		"two live sessions of a runner":   `INSERT INTO sessions (id, runner, state, pool, labels, capacity, kafka_cluster_id, internal_url, version) VALUES ('s3', 'rs1', 'active', '', '{}', 0, '', '', '')`,
 		"an epoch floor that falls":       `UPDATE cluster_state SET epoch_floor = -1`,
 		"an audit entry that changes":     `UPDATE audit SET actor = 'someone else'`,
+		"a negative number of clearings":  `UPDATE connectors SET topic_resets = -1 WHERE uid = 'u'`,
+		"a used topic without a name":     `INSERT INTO active_topics (uid, topic) VALUES ('u', '')`,
 		"tasks of a stopped connector":    `UPDATE connectors SET target = 'STOPPED', task_count = 2 WHERE uid = 'u'`,
 	} {
 		_, err := conn.Exec(ctx, sql)

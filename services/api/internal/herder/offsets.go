@@ -114,11 +114,33 @@ func (h *Herder) changeOffsets(ctx context.Context, v cluster.ConnectorView, q w
 	if err != nil {
 		return Message{}, err
 	}
+	if err := h.stillStopped(ctx, v); err != nil {
+		return Message{}, err
+	}
 	if reply.Handled {
 		return Message{"The offsets for this connector have been " + done + " successfully"}, nil
 	}
 	return Message{"The Connect framework-managed offsets for this connector have been " + done + " successfully. However, if this connector manages offsets " +
 		"externally, they will need to be manually " + done + " in the system that the connector uses."}, nil
+}
+
+// stillStopped looks once more after a source's offsets were changed. Kafka keeps a sink's group as it is once a member has
+// joined; but of a source, tasks that were started meanwhile may have begun where the old offsets said.
+func (h *Herder) stillStopped(ctx context.Context, was cluster.ConnectorView) error {
+	if was.Type != cluster.TypeSource {
+		return nil
+	}
+	v, err := h.store.Connector(ctx, was.Name)
+	switch {
+	case cluster.Is(err, cluster.NotFound):
+		return nil // deleted: its offsets stay, and are the new ones
+	case err != nil:
+		return err
+	case v.UID != was.UID || v.Target != cluster.Stopped:
+		return cluster.Errorf(cluster.Failed, "Failed to modify offsets for source connector %s: the offsets were written, but the connector was resumed meanwhile, and its tasks "+
+			"may have begun at the old ones. Stop it and repeat the request", was.Name)
+	}
+	return nil
 }
 
 // askOffsets asks a runner that has the plugin.

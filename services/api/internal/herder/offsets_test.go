@@ -322,3 +322,29 @@ func TestOffsets_a_runner_that_does_not_answer_in_time(t *testing.T) {
 		w.refused(err, cluster.Failed, "Failed to retrieve offsets for source connector c")
 	})
 }
+
+func TestOffsets_a_source_that_is_resumed_while_they_are_changed_is_no_success(t *testing.T) {
+	t.Parallel()
+	for class, want := range map[string]string{source: "Stop it and repeat the request", sink: ""} {
+		w := newWorld(t)
+		w.make("c", class, cluster.Stopped)
+		w.desk(class, func(wire.OffsetsRequest) (wire.OffsetsReply, error) {
+			_, err := w.SetTarget(t.Context(), "c", cluster.Started, by)
+			return wire.OffsetsReply{}, err
+		})
+		_, err := w.ResetOffsets(t.Context(), "c", by)
+		if want == "" {
+			require.NoError(t, err, "Kafka would have refused it")
+			continue
+		}
+		w.refused(err, cluster.Failed, want)
+	}
+	w := newWorld(t)
+	w.make("c", source, cluster.Stopped)
+	w.desk(source, func(wire.OffsetsRequest) (wire.OffsetsReply, error) {
+		_, err := w.Delete(t.Context(), "c", by)
+		return wire.OffsetsReply{}, err
+	})
+	_, err := w.ResetOffsets(t.Context(), "c", by)
+	require.NoError(t, err)
+}
