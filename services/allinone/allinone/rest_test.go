@@ -3,10 +3,12 @@ package allinone_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -83,6 +85,10 @@ var ours = map[string]string{
 	"create create-60":                        "follows from create-59",
 	"json-bodies json-bodies-2":               "Kafka Connect notices the wrong type before it notices that the text ends",
 	"json-bodies json-bodies-69":              "the same",
+	"json-bodies json-bodies-139":             "Kafka Connect notices the unknown field before it notices that more follows",
+	"offsets offsets-4":                       "the recording caught the task before it paused",
+	"offsets offsets-58":                      "whether an offset can be removed that was set in a group which never had members is the broker's to say",
+	"offsets offsets-153":                     "our verifiable sink refuses records that are not from a verifiable source",
 	"variant-auth variant-auth-8":             "what is not base64 is refused like any wrong credentials",
 	"variant-auth variant-auth-15":            "the same",
 	"variant-auth variant-auth-18":            "the same",
@@ -178,6 +184,10 @@ var written = map[string]map[string]string{
 		"prov.properties": "good=2\nbad=abc\nzero=0\nname=fromfile\ntopic={{RUN}}-t-pr\nempty=\nsecret=hunter2\n",
 		"provdir/num":     "3",
 	},
+	// Their lengths and numbers of lines are those of the recordings.
+	"tasks-topics":   {"in-tt": "a\nb\n"},
+	"after-deletion": {"in-ad": "a\nb\nc\n"},
+	"offsets":        {"in-oo": strings.Repeat("ab\n", 10) + strings.Repeat("abc\n", 10), "in-oo2": "a\nb\n"},
 }
 
 func TestMain(m *testing.M) {
@@ -204,6 +214,22 @@ func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 				target.Admin = info.AdminURLs[0]
 			}
 			rest.Replay(t, target, file)
+		})
+	}
+}
+
+// The recordings in which Kafka does most of the work, beside a real broker.
+func TestREST_beside_a_real_broker_offsets_and_topics_are_as_recorded(t *testing.T) {
+	t.Parallel()
+	bootstrap := servers.Kafka(t)
+	for _, file := range []string{"tasks-topics", "offsets", "after-deletion"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			info := start(t, func(c *allinone.Config) {
+				unique := fmt.Sprintf("%s-%d", file, time.Now().UnixNano()) // the broker may have seen other runs
+				c.Kafka, c.Worker["group.id"], c.Worker["offset.storage.topic"] = bootstrap, unique, "offsets-"+unique
+			})
+			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours, Version: connectors.Version, Write: written[file]}, file)
 		})
 	}
 }
