@@ -170,11 +170,11 @@ func TestConnector_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 		var g golden
 		require.NoError(t, json.Unmarshal(lines.Bytes(), &g))
 		n++
+		if leftOut(g) != "" {
+			continue
+		}
 		t.Run(g.Worker+" "+g.ID+" "+g.Title, func(t *testing.T) {
 			t.Parallel()
-			if why := leftOut(g); why != "" {
-				t.Skip(why)
-			}
 			cfg := g.config(t)
 			resolved := cfg.Clone()
 			for k, v := range resolved {

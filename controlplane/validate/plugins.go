@@ -65,7 +65,7 @@ func (c *check) enrich(def *config.Def) {
 			class := inherited
 			if place, ok := c.classOf(conv.key, conv.kind); ok {
 				class = x.At(place).Class
-			} else if _, given := c.props[conv.key]; given {
+			} else if _, given := c.props.Get(conv.key); given { // null is as good as nothing
 				class = ""
 			}
 			c.versions(k, class)

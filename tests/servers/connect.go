@@ -31,6 +31,9 @@ type ConnectProcess struct {
 	proc *childproc.Process
 }
 
+// ConnectVersion is the worker's, as the pom says.
+const ConnectVersion = "4.3.1"
+
 const connectReady = 120 * time.Second // seen: 3 s
 
 // StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,76 +72,6 @@ func run(t *testing.T, cfg allinone.Config, ready <-chan allinone.Info) (info al
 	return info, stop
 }
 
-// Left out of the recordings of providers: rows in which 4.3.1 shows what a reference stands for and of which there is no
-// recording of 4.4.0.
-
-// ours are the rows whose answer differs on purpose.
-var ours = map[string]string{
-	"create create-46":                        "the class is an abstract helper of Kafka's tests; here there is no such class",
-	"create create-48":                        "the class is an interface of Kafka's; here there is no such class",
-	"create create-59":                        "config providers belong to the operator; keys in a connector's configuration are stored and not obeyed, as in 4.4.0",
-	"create create-60":                        "follows from create-59",
-	"json-bodies json-bodies-2":               "Kafka Connect notices the wrong type before it notices that the text ends",
-	"json-bodies json-bodies-69":              "the same",
-	"json-bodies json-bodies-139":             "Kafka Connect notices the unknown field before it notices that more follows",
-	"offsets offsets-4":                       "the recording caught the task before it paused",
-	"offsets offsets-58":                      "whether an offset can be removed that was set in a group which never had members is the broker's to say",
-	"offsets offsets-153":                     "our verifiable sink refuses records that are not from a verifiable source",
-	"variant-auth variant-auth-8":             "what is not base64 is refused like any wrong credentials",
-	"variant-auth variant-auth-15":            "the same",
-	"variant-auth variant-auth-18":            "the same",
-	"plugins plugins-14":                      "the connector tells its keys here, and that it can deliver exactly once",
-	"plugins plugins-80":                      "a class of Java that is no plugin; it is not known here",
-	"plugins plugins-81":                      "a class of Java that is no plugin; it is not known here",
-	"plugins plugins-82":                      "an abstract helper of Kafka's tests; here there is no such class",
-	"plugins plugins-92":                      "a class of Java that is no plugin; it is not known here",
-	"plugins plugins-93":                      "a class of Java that is no plugin; it is not known here",
-	"validate 169.4":                          "the connector tells its keys here, and that it can deliver exactly once",
-	"validate 184.1":                          "login modules that the client can't use are refused",
-	"validate 187.6":                          "the messages of one converter come in no order",
-	"validate validate-244":                   "Kafka Connect crashes; here null is one more error",
-	"validate validate-247":                   "files outside the operator's folders are refused",
-	"validate validate-248":                   "files outside the operator's folders are refused",
-	"validate validate-249":                   "files outside the operator's folders are refused",
-	"validate validate-250":                   "files outside the operator's folders are refused",
-	"validate validate-33":                    "the connector tells its keys here, and that it can deliver exactly once",
-	"validate validate-384":                   "files outside the operator's folders are refused",
-	"validate validate-385":                   "files outside the operator's folders are refused",
-	"validate validate-386":                   "files outside the operator's folders are refused",
-	"validate validate-387":                   "files outside the operator's folders are refused",
-	"validate validate-388":                   "files outside the operator's folders are refused",
-	"validate validate-412":                   "Kafka Connect gives up at the expression; here it is one more error",
-	"validate validate-425":                   "possessive quantifiers are no part of Go's regular expressions, and a sink could not follow them",
-	"validate validate-444":                   "a class of Java that is no plugin; it is not known here",
-	"validate validate-668":                   "login modules that the client can't use are refused",
-	"validate validate-682":                   "login modules that the client can't use are refused",
-	"validate validate-696":                   "what it deletes was made outside the recording",
-	"validate validate-79":                    "a class of Java that is no plugin; it is not known here",
-	"validate validate-96":                    "a class of Java that is no plugin; it is not known here",
-	"variant-providers 169.4":                 "the connector tells its keys here, and that it can deliver exactly once",
-	"variant-providers variant-providers-116": "the connector tells its keys here, and that it can deliver exactly once",
-	"variant-providers variant-providers-117": "the connector tells its keys here, and that it can deliver exactly once",
-	"variant-providers variant-providers-119": "the connector tells its keys here, and that it can deliver exactly once",
-	"variant-providers variant-providers-121": "the connector tells its keys here, and that it can deliver exactly once",
-	"variant-providers variant-providers-122": "the connector tells its keys here, and that it can deliver exactly once",
-	"variant-providers variant-providers-125": "files outside the operator's folders are refused",
-	"variant-providers variant-providers-126": "files outside the operator's folders are refused",
-	"plugin-removed plugin-removed-11":        "the type is kept with the connector, whoever can run it",
-	"plugin-removed plugin-removed-13":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-18":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-19":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-20":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-29":        "the type is kept with the connector, whoever can run it",
-	"plugin-removed plugin-removed-34":        "the type is kept with the connector, whoever can run it",
-	"plugin-removed plugin-removed-41":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-42":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-52":        "the type is kept with the connector, whoever can run it",
-	"plugin-removed plugin-removed-57":        "the type is kept with the connector, whoever can run it",
-	"plugin-removed plugin-removed-64":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-65":        "jobs whose plugin no runner has wait for one that has it; they do not fail, and can be restarted",
-	"plugin-removed plugin-removed-75":        "the type is kept with the connector, whoever can run it",
-}
-
 // workers are the workers of recordings that need another one.
 var workers = map[string]func(*allinone.Config){
 	"validate": func(c *allinone.Config) { c.Worker["exactly.once.source.support"] = "disabled" },
@@ -177,19 +106,6 @@ var workers = map[string]func(*allinone.Config){
 	},
 }
 
-// written are the files that recordings find.
-var written = map[string]map[string]string{
-	"variant-providers": {
-		"prov.properties": "good=2\nbad=abc\nzero=0\nname=fromfile\ntopic={{RUN}}-t-pr\nempty=\nsecret=hunter2\n",
-		"provdir/num":     "3",
-		"in-eos":          "a\nb\nc\n",
-	},
-	// Their lengths and numbers of lines are those of the recordings.
-	"tasks-topics":   {"in-tt": "a\nb\n"},
-	"after-deletion": {"in-ad": "a\nb\nc\n"},
-	"offsets":        {"in-oo": strings.Repeat("ab\n", 10) + strings.Repeat("abc\n", 10), "in-oo2": "a\nb\n"},
-}
-
 func TestMain(m *testing.M) {
 	if err := os.Setenv("ORACLE_ENV_NUM", "3"); err != nil { // a secret of the recordings
 		panic(err)
@@ -206,7 +122,7 @@ func TestREST_answers_as_Kafka_Connect_was_recorded_to(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			info := start(t, workers[file]) // of its own: the recordings list all connectors
-			target := rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours, Version: connectors.Version, Write: written[file]}
+			target := rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: rest.Ours, Version: connectors.Version, Write: rest.Written[file]}
 			if file == "variant-auth" {
 				target.Login = "alice:secret1"
 			}
@@ -229,7 +145,7 @@ func TestREST_beside_a_real_broker_offsets_and_topics_are_as_recorded(t *testing
 				unique := fmt.Sprintf("%s-%d", file, time.Now().UnixNano()) // the broker may have seen other runs
 				c.Kafka, c.Worker["group.id"], c.Worker["offset.storage.topic"] = bootstrap, unique, "offsets-"+unique
 			})
-			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: ours, Version: connectors.Version, Write: written[file]}, file)
+			rest.Replay(t, rest.Target{Base: "http://" + info.API, Dir: info.DataDir, Ours: rest.Ours, Version: connectors.Version, Write: rest.Written[file]}, file)
 		})
 	}
 }
@@ -252,7 +168,7 @@ func TestREST_connectors_outlive_their_plugin(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	info, stop := startIn(t, dir, []plugin.Plugin{greedy()}, nil)
-	p := rest.New(t, rest.Target{Base: "http://" + info.API, Dir: dir, Ours: ours, Version: connectors.Version}, removed)
+	p := rest.New(t, rest.Target{Base: "http://" + info.API, Dir: dir, Ours: rest.Ours, Version: connectors.Version}, removed)
 	p.Play(t, "plugin-removed-8")
 	stop()
 	info, stop = startIn(t, dir, nil, nil)

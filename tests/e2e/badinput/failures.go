@@ -12,12 +12,12 @@ import (
 // failures are settings that only the client itself can judge, and a connector's own failure.
 func (s suite) failures() {
 	verifiable, sink := config{"connector.class": "VerifiableSourceConnector", "topic": "t"}, config{"connector.class": "FileStreamSink", "topics": "t"}
-	s.connector("producer-setting", verifiable.with("producer.override.linger.ms", "soon"))
-	s.connector("consumer-setting", sink.with("file", s.file("never"), "consumer.override.fetch.min.bytes", "few"))
+	s.connector("producer-setting", verifiable.with("producer.override.max.in.flight.requests.per.connection", "100"))
+	s.connector("consumer-setting", sink.with("file", s.file("never"), "consumer.override.session.timeout.ms", "900000"))
 	s.connector("mock-task", config{"connector.class": "MockSource", "mock_mode": "task-failure", "delay_ms": "0"})
 	s.connector("mock-connector", config{"connector.class": "MockSource", "mock_mode": "connector-failure", "delay_ms": "0"})
-	s.fails("producer-setting", "linger.ms", "soon")
-	s.fails("consumer-setting", "fetch.min.bytes", "few")
+	s.fails("producer-setting", "max.in.flight")
+	s.fails("consumer-setting", "session.timeout.ms")
 	s.fails("mock-task", "mock task failure")
 	s.eventually("the connector fails", func() bool { return strings.Contains(s.connectorTrace("mock-connector"), "mock connector failure") })
 }

@@ -82,8 +82,8 @@ func (s suite) secrets() {
 	// Traces of tasks that fail, by their own doing and by settings that the client refuses.
 	s.connector("secretive", config{"connector.class": "SecretiveSource", "password": secret})
 	hidden("trace", s.fails("secretive", "login failed"))
-	s.connector("secretive-client", c.with("producer.override.linger.ms", "soon"))
-	hidden("trace", s.fails("secretive-client", "linger.ms"))
+	s.connector("secretive-client", c.with("producer.override.max.in.flight.requests.per.connection", "100"))
+	hidden("trace", s.fails("secretive-client", "max.in.flight"))
 	s.connector("secretive-login", c.with("producer.override.security.protocol", "SASL_PLAINTEXT", "producer.override.sasl.mechanism", "PLAIN"))
 	hidden("trace", s.becomes("secretive-login", "FAILED"))
 	for _, path := range []string{"/connectors?expand=status", "/connectors/secretive/status", "/connectors/secretive-client/status"} {

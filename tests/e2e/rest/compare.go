@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -52,6 +53,10 @@ func compare(r row, status int, header http.Header, body []byte) string {
 		sortTexts(got)
 		sortTexts(want)
 	}
+	if path, _, _ := strings.Cut(r.Request.Path, "?"); r.Request.Method == http.MethodPost && strings.HasSuffix(strings.TrimSuffix(path, "/"), "/restart") {
+		sortTasks(got)
+		sortTasks(want)
+	}
 	if r.Reduced {
 		got = reduce(got, want)
 	}
@@ -89,6 +94,17 @@ func reduce(got, want any) any {
 		delete(w, "keys")
 	}
 	return g
+}
+
+// sortTasks sorts the tasks of a status, which come in no order when a restart is answered.
+func sortTasks(status any) {
+	m, _ := status.(map[string]any)
+	id := func(task any) float64 {
+		t, _ := task.(map[string]any)
+		n, _ := t["id"].(float64)
+		return n
+	}
+	slices.SortFunc(list(m["tasks"]), func(a, b any) int { return cmp.Compare(id(a), id(b)) })
 }
 
 func sortTexts(v any) {

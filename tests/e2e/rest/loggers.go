@@ -7,9 +7,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"testing"
-
-	"github.com/stretchr/testify/require"
 )
 
 // compare returns how an answer differs from the recorded one, of loggers only those that the file sets.
@@ -47,18 +44,21 @@ func (p *Player) ownLoggers(path string, body []byte) []byte {
 }
 
 // loggersOf finds the loggers that the rows of a file set.
-func loggersOf(t *testing.T, file []byte) map[string]bool {
-	t.Helper()
+func loggersOf(file []byte) (map[string]bool, error) {
 	set := map[string]bool{}
 	for line := range bytes.SplitSeq(bytes.TrimSpace(file), []byte("\n")) {
 		var r row
-		require.NoError(t, json.Unmarshal(line, &r))
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, err
+		}
 		path, _, _ := strings.Cut(r.Request.Path, "?")
 		if name, ok := strings.CutPrefix(path, "/admin/loggers/"); ok && r.Request.Method == http.MethodPut && r.Response.Status < 300 {
 			decoded, err := url.PathUnescape(name)
-			require.NoError(t, err)
+			if err != nil {
+				return nil, err
+			}
 			set[decoded] = true
 		}
 	}
-	return set
+	return set, nil
 }

@@ -4,12 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
-	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/sdk/plugin"
 )
@@ -18,35 +16,50 @@ import (
 var unlisted = []string{"Integer", "Long", "Float", "Short", "Double", "Number"}
 
 // notInstalled are the names that people may use for the recorded worker's plugins, of those that are not installed here.
-func (p *Player) notInstalled(t *testing.T) map[string]bool {
-	t.Helper()
+func (p *Player) notInstalled() (map[string]bool, error) {
 	type listed struct{ Class, Type string }
 	var recorded, here []listed
-	lines := bufio.NewScanner(bytes.NewReader(read(t, "plugins")))
+	b, err := read("plugins")
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(bytes.NewReader(b))
 	lines.Buffer(nil, 4<<20)
 	for lines.Scan() && recorded == nil {
 		var r row
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &r))
-		if r.ID == "140.1" {
-			require.NoError(t, json.Unmarshal([]byte(r.Response.Body), &recorded))
+		err := json.Unmarshal(lines.Bytes(), &r)
+		if err == nil && r.ID == "140.1" {
+			err = json.Unmarshal([]byte(r.Response.Body), &recorded)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
-	require.NotEmpty(t, recorded)
 	for _, n := range unlisted {
 		recorded = append(recorded, listed{Class: "org.apache.kafka.connect.converters." + n + "Converter", Type: string(plugin.Converter)})
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.target.Base+"/connector-plugins?connectorsOnly=false", http.NoBody)
-	require.NoError(t, err)
+	req, err := http.NewRequest(http.MethodGet, p.target.Base+"/connector-plugins?connectorsOnly=false", http.NoBody) //nolint:noctx // a test's request
+	if err != nil {
+		return nil, err
+	}
 	if user, password, ok := strings.Cut(p.target.Login, ":"); ok {
 		req.SetBasicAuth(user, password)
 	}
 	resp, err := client.Do(req)
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	defer resp.Body.Close() //nolint:errcheck // it was read
 	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, resp.StatusCode, "%s", body)
-	require.NoError(t, json.Unmarshal(body, &here))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, body)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(body, &here); err != nil {
+		return nil, err
+	}
 	installed := map[string]bool{}
 	for _, l := range here {
 		installed[l.Class] = true
@@ -70,7 +83,7 @@ func (p *Player) notInstalled(t *testing.T) map[string]bool {
 		outer, _, nested := strings.Cut(n.Class, "$")
 		missing[outer] = missing[outer] || nested
 	}
-	return missing
+	return missing, nil
 }
 
 // needsMissing tells whether a row is about a plugin that is not installed.

@@ -75,31 +75,37 @@ const tooMany = 5
 const settle = 15 * time.Second
 
 // Files lists the recordings.
-func Files(t *testing.T) (names []string) {
+func Files(t *testing.T) []string {
 	t.Helper()
-	entries, err := testdata.ReadDir("testdata")
+	names, err := files()
 	require.NoError(t, err)
-	for _, e := range entries {
-		names = append(names, strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".gz"), ".jsonl"))
-	}
 	return names
 }
 
+func files() (names []string, err error) {
+	entries, err := testdata.ReadDir("testdata")
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(strings.TrimSuffix(e.Name(), ".gz"), ".jsonl"))
+	}
+	return names, err
+}
+
 // read reads a recording, packed or not.
-func read(t *testing.T, file string) []byte {
-	t.Helper()
+func read(file string) ([]byte, error) {
 	b, err := testdata.ReadFile("testdata/" + file + ".jsonl")
 	if err == nil {
-		return b
+		return b, nil
 	}
 	packed, err := testdata.Open("testdata/" + file + ".jsonl.gz")
-	require.NoError(t, err)
+	if err != nil {
+		return nil, err
+	}
 	defer packed.Close() //nolint:errcheck // only read
 	z, err := gzip.NewReader(packed)
-	require.NoError(t, err)
-	b, err = io.ReadAll(z)
-	require.NoError(t, err)
-	return b
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(z)
 }
 
 // Replay plays one file.
@@ -111,17 +117,36 @@ func Replay(t *testing.T, target Target, file string) {
 // New prepares to play a file, in parts.
 func New(t *testing.T, target Target, file string) *Player {
 	t.Helper()
-	p := &Player{target: target, file: file, run: "r" + strings.ReplaceAll(file, "-", "") + fmt.Sprint(time.Now().UnixNano()%1_000_000), dir: filepath.Join(target.Dir, file)}
-	require.NoError(t, os.MkdirAll(p.dir, 0o750))
-	for name, text := range target.Write {
-		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o750))
-		require.NoError(t, os.WriteFile(filepath.Join(p.dir, name), []byte(p.fill(text)), 0o600))
+	p, err := newPlayer(target, file, "r"+strings.ReplaceAll(file, "-", "")+fmt.Sprint(time.Now().UnixNano()%1_000_000))
+	require.NoError(t, err)
+	return p
+}
+
+// newPlayer prepares to play a file; run is unique in what it makes.
+func newPlayer(target Target, file, run string) (*Player, error) {
+	p := &Player{target: target, file: file, run: run, dir: filepath.Join(target.Dir, file)}
+	if err := os.MkdirAll(p.dir, 0o750); err != nil {
+		return nil, err
 	}
-	b := read(t, file)
-	p.loggers = loggersOf(t, b)
+	for name, text := range target.Write {
+		err := os.MkdirAll(filepath.Dir(filepath.Join(p.dir, name)), 0o750)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(p.dir, name), []byte(p.fill(text)), 0o600)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	b, err := read(file)
+	if err != nil {
+		return nil, err
+	}
+	if p.loggers, err = loggersOf(b); err != nil {
+		return nil, err
+	}
 	p.lines = bufio.NewScanner(bytes.NewReader(b))
 	p.lines.Buffer(nil, 4<<20)
-	return p
+	return p, nil
 }
 
 // Move goes on with another server.
@@ -130,7 +155,9 @@ func (p *Player) Move(base string) { p.target.Base = base }
 // Play plays up to the row with an id, or to the end.
 func (p *Player) Play(t *testing.T, until string) {
 	t.Helper()
-	p.missing = p.notInstalled(t)
+	var err error
+	p.missing, err = p.notInstalled()
+	require.NoError(t, err)
 	failed, skipped := 0, 0
 	for failed < tooMany && p.lines.Scan() {
 		var r row
