@@ -43,6 +43,10 @@ docs: ## write docs/reference from the code; make test fails when it is stale
 bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B7 or BENCH=B9
 	@go run ./tests/bench -keep docs/bench $(BENCH)
 
+.PHONY: oracle
+oracle: ## ask a real Kafka Connect worker and Millrace the same, and compare: make oracle RECORDINGS="create offsets" for some
+	@go run ./tests/oracle $(RECORDINGS)
+
 .PHONY: build
 build: ## compile everything
 	go build $(PACKAGES)
