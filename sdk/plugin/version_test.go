@@ -1,9 +1,8 @@
 package plugin_test
 
 import (
+	"slices"
 	"testing"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/sdk/plugin"
 )
@@ -34,14 +33,22 @@ func TestRange_contains_what_Maven_would(t *testing.T) {
 		{"4.3.1-SNAPSHOT", "[4.3.1-SNAPSHOT,4.3.1-SNAPSHOT]", "4.3.1", false},
 	} {
 		r, err := plugin.ParseRange(c.spec)
-		require.NoError(t, err, c.spec)
-		require.Equal(t, c.shown, r.String())
-		require.Equal(t, c.in, r.Contains(c.version), "%s in %s", c.version, c.spec)
+		if err != nil {
+			t.Errorf("%s: %v", c.spec, err)
+			continue
+		}
+		if r.String() != c.shown {
+			t.Errorf("%s is shown as %s, want %s", c.spec, r, c.shown)
+		}
+		if r.Contains(c.version) != c.in {
+			t.Errorf("%s in %s: %v", c.version, c.spec, !c.in)
+		}
 	}
 	for spec, why := range map[string]string{"[1.0": "Unbounded range: [1.0", "(1": "Unbounded range: (1", "[2,1]": "The range ends before it begins: [2,1]", "(1)": "A single version must be surrounded by []: (1)",
 		"[4,5);x": "Only ranges can be listed, each in brackets: [4,5);x", "[1,3],[2,4]": "Ranges overlap: [1,3],[2,4]", "[1,1)": "The range ends before it begins: [1,1)"} {
-		_, err := plugin.ParseRange(spec)
-		require.EqualError(t, err, why)
+		if _, err := plugin.ParseRange(spec); err == nil || err.Error() != why {
+			t.Errorf("%s: got %v, want %s", spec, err, why)
+		}
 	}
 }
 
@@ -54,13 +61,16 @@ func TestCompareVersions_orders_as_Maven_does(t *testing.T) {
 		for i, a := range order {
 			for k, b := range order {
 				c := plugin.CompareVersions(a, b)
-				require.Equal(t, i < k, c < 0, "%s %s", a, b)
-				require.Equal(t, i > k, c > 0, "%s %s", a, b)
+				if (i < k) != (c < 0) || (i > k) != (c > 0) {
+					t.Errorf("%s and %s compare as %d", a, b, c)
+				}
 			}
 		}
 	}
 	for _, same := range [][2]string{{"1", "1.0.0"}, {"1.0-GA", "1"}, {"1.0-final", "1.0"}, {"1a", "1-alpha"}, {"", "0"}} {
-		require.Zero(t, plugin.CompareVersions(same[0], same[1]), same)
+		if c := plugin.CompareVersions(same[0], same[1]); c != 0 {
+			t.Errorf("%s compare as %d", same, c)
+		}
 	}
 }
 
@@ -68,22 +78,40 @@ func TestIndex_matches_the_newest_version_in_a_range(t *testing.T) {
 	t.Parallel()
 	x := plugin.NewIndex([]plugin.Name{{Kind: plugin.Source, Class: "a.S", Version: "1.9"}, {Kind: plugin.Source, Class: "a.S", Version: "1.10"}, {Kind: plugin.Source, Class: "a.S", Version: "2"},
 		{Kind: plugin.Converter, Class: "a.C", Version: "1"}, {Kind: plugin.HeaderConverter, Class: "a.C", Version: "1"}})
-	i, ok := x.Find("S", plugin.Source)
-	require.True(t, ok)
-	require.Equal(t, "2", x.At(i).Version)
-	r, err := plugin.ParseRange("[1,2)")
-	require.NoError(t, err)
-	i, err = x.Match(i, r)
-	require.NoError(t, err)
-	require.Equal(t, "1.10", x.At(i).Version)
-	i, _ = x.Find("C", plugin.Converter)
-	r, err = plugin.ParseRange("3")
-	require.NoError(t, err)
-	_, err = x.Match(i, r)
-	require.EqualError(t, err, "Plugin a.C not found that matches the version range [3,3], available versions: [1, 1]")
-	require.Equal(t, []string{"a.C"}, x.Classes(plugin.Converter))
-	require.Empty(t, x.Classes(plugin.Predicate))
-	class, ok := x.Class("C")
-	require.True(t, ok)
-	require.Equal(t, "a.C", class)
+	find := func(name string, kind plugin.Kind) int {
+		t.Helper()
+		i, ok := x.Find(name, kind)
+		if !ok {
+			t.Fatalf("%s is not found", name)
+		}
+		return i
+	}
+	within := func(spec string) plugin.Range {
+		t.Helper()
+		r, err := plugin.ParseRange(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	newest := find("S", plugin.Source)
+	if v := x.At(newest).Version; v != "2" {
+		t.Error(v)
+	}
+	if i, err := x.Match(newest, within("[1,2)")); err != nil || x.At(i).Version != "1.10" {
+		t.Error(i, err)
+	}
+	const none = "Plugin a.C not found that matches the version range [3,3], available versions: [1, 1]"
+	if _, err := x.Match(find("C", plugin.Converter), within("3")); err == nil || err.Error() != none {
+		t.Error(err)
+	}
+	if all := x.Classes(plugin.Converter); !slices.Equal(all, []string{"a.C"}) {
+		t.Error(all)
+	}
+	if all := x.Classes(plugin.Predicate); len(all) > 0 {
+		t.Error(all)
+	}
+	if class, ok := x.Class("C"); !ok || class != "a.C" {
+		t.Error(class, ok)
+	}
 }

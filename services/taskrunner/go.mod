@@ -6,6 +6,7 @@ toolchain go1.26.8
 
 require (
 	github.com/confluentinc/confluent-kafka-go/v2 v2.15.1
+	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/millrace/millrace v0.0.0
 	github.com/millrace/millrace/sdk v0.0.0

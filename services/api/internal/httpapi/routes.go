@@ -25,6 +25,7 @@ func Routes() []Route {
 	return []Route{
 		{Method: http.MethodGet, Pattern: "/", Doc: "Version and Kafka cluster.", open: true, handle: (*server).root},
 		{Method: http.MethodGet, Pattern: "/health", Doc: "Whether requests can be handled.", open: true, handle: (*server).health},
+		{Method: http.MethodGet, Pattern: "/openapi.json", Doc: "This API as an OpenAPI document.", open: true, handle: (*server).openapi},
 
 		{Method: http.MethodGet, Pattern: "/connectors", Doc: "Names of the connectors; with expand=status and expand=info, details.", handle: (*server).list},
 		{Method: http.MethodPost, Pattern: "/connectors", Doc: "Create a connector.", body: true, handle: (*server).create},

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -55,6 +56,8 @@ type server struct {
 	cors    *restconfig.CORS
 	headers []restconfig.HeaderRule
 	users   *restconfig.Users
+
+	document func() ([]byte, error) // in the OpenAPI form
 }
 
 // handler answers one route. Its error becomes the answer.
@@ -65,7 +68,7 @@ func New(o Options) *Server {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	s := &server{herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(o.Serves.routes()),
+	s := &server{document: sync.OnceValues(func() ([]byte, error) { return document(Routes()) }), herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(o.Serves.routes()),
 		cors: o.CORS, headers: o.Headers, users: o.Users}
 	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
