@@ -120,7 +120,7 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 		props = append(props, k+"="+worker[k])
 	}
 	tail := &childproc.Tail{}
-	cmd := exec.Command(binary, "-listen", addr, "-data", ours, "-file-roots", ours, "-log-level", "error", "-worker", strings.Join(props, ",")) //nolint:gosec,noctx // our own; it outlives ctx
+	cmd := exec.Command(binary, "-listen", addr, "-data", ours, "-file-roots", ours, "-log-level", "info", "-worker", strings.Join(props, ",")) //nolint:gosec,noctx // our own; it outlives ctx
 	cmd.Stdout, cmd.Stderr = tail, tail
 	proc, err := childproc.Start(cmd, syscall.SIGKILL)
 	if err != nil {

@@ -87,9 +87,16 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string) (c
 	if err := os.WriteFile(config, []byte(strings.Join(text, "\n")+"\n"), 0o600); err != nil {
 		return c, err
 	}
+	logging, err := connectFiles.ReadFile("connect/log4j2.xml")
+	if err != nil {
+		return c, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "log4j2.xml"), logging, 0o600); err != nil {
+		return c, err
+	}
 	tail := &childproc.Tail{}
 	cmd := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", //nolint:gosec,noctx // it outlives ctx
-		"-Dlog4j2.configurationFile="+filepath.Join(home, "log4j2.xml"), "-cp", filepath.Join(home, "libs", "*"), "org.apache.kafka.connect.cli.ConnectDistributed", config)
+		"-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.xml"), "-cp", filepath.Join(home, "libs", "*"), "org.apache.kafka.connect.cli.ConnectDistributed", config)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = tail, tail, dir
 	if c.proc, err = childproc.Start(cmd, syscall.SIGKILL); err != nil {
 		return c, err
