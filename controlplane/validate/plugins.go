@@ -62,15 +62,39 @@ func (c *check) enrich(def *config.Def) {
 				}
 				continue
 			}
-			class := inherited
-			if place, ok := c.classOf(conv.key, conv.kind); ok {
-				class = x.At(place).Class
-			} else if _, given := c.props.Get(conv.key); given { // null is as good as nothing
-				class = ""
-			}
-			c.versions(k, class)
+			c.converterVersion(k, conv.key, conv.kind, inherited)
 		}
 	}
+}
+
+// converterVersion fills in the key of a converter's version, with the quirks of Kafka Connect.
+func (c *check) converterVersion(k *config.Key, key string, kind plugin.Kind, inherited string) {
+	x := c.Plugins.Index
+	name, given := c.props.Get(key)
+	_, there := c.props[key]
+	place, found := c.classOf(key, kind)
+	switch {
+	case !there:
+		c.versions(k, inherited)
+	case !given: // null: the worker's is used, and nothing is shown
+		c.versions(k, inherited)
+		k.Recommend = config.Hide()
+	case found:
+		c.versions(k, x.At(place).Class)
+		if name != trim(name) {
+			k.Default = nil
+		}
+	case c.known(trim(name)): // it is no such converter: shown, with nothing to choose from
+	default:
+		k.Recommend = config.Hide()
+	}
+}
+
+// known tells whether a name is that of a class or interface that Kafka Connect would find.
+func (c *check) known(name string) bool {
+	_, class := c.Plugins.Index.Class(name)
+	_, iface := javaInterface[name]
+	return class || iface
 }
 
 // versions makes a class's newest version the default of a key, and recommends all; without a class the key is not shown.

@@ -223,6 +223,17 @@ func (c *check) judge(def *config.Def) {
 func (c *check) noVersion(message string) Infos {
 	framework := Keys(cluster.TypeUnknown)
 	c.enrich(framework)
+	for i := range framework.Keys { // Kafka Connect does not get to the converters
+		k := &framework.Keys[i]
+		for _, conv := range converterKeys {
+			switch k.Name {
+			case conv.key:
+				k.Default, k.Recommend = nil, nil
+			case conv.key + ".plugin.version":
+				k.Default, k.Recommend = nil, config.Hide()
+			}
+		}
+	}
 	c.judge(framework)
 	c.classes()
 	c.fail("connector.class", message)

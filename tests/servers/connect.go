@@ -55,7 +55,8 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string) (c
 		}
 	}()
 	plugins := filepath.Join(dir, "plugins") // may not be empty
-	if err := putAside(filepath.Join(home, "libs"), "connect-file", filepath.Join(plugins, "file")); err != nil {
+	classpath, err := putAside(filepath.Join(home, "libs"), "connect-file", filepath.Join(plugins, "file"))
+	if err != nil {
 		return c, err
 	}
 	port, err := childproc.FreePort()
@@ -96,7 +97,7 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string) (c
 	}
 	tail := &childproc.Tail{}
 	cmd := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", //nolint:gosec,noctx // it outlives ctx
-		"-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.xml"), "-cp", filepath.Join(home, "libs", "*"), "org.apache.kafka.connect.cli.ConnectDistributed", config)
+		"-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.xml"), "-cp", classpath, "org.apache.kafka.connect.cli.ConnectDistributed", config)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = tail, tail, dir
 	if c.proc, err = childproc.Start(cmd, syscall.SIGKILL); err != nil {
 		return c, err
@@ -142,22 +143,28 @@ func (c *ConnectProcess) Stop(ctx context.Context) (err error) {
 	return errors.Join(err, os.RemoveAll(c.dir))
 }
 
-// putAside links the jars whose names begin with a prefix into a folder of their own.
-func putAside(from, prefix, to string) error {
+// putAside links the jars whose names begin with a prefix into a folder of their own, and returns the class path of the others:
+// a plugin that is on both counts twice.
+func putAside(from, prefix, to string) (classpath string, err error) {
 	if err := os.MkdirAll(to, 0o750); err != nil {
-		return err
+		return "", err
 	}
-	jars, err := filepath.Glob(filepath.Join(from, prefix+"*.jar"))
+	jars, err := filepath.Glob(filepath.Join(from, "*.jar"))
 	if err != nil {
-		return err
+		return "", err
 	}
-	if len(jars) == 0 {
-		return fmt.Errorf("no %s*.jar in %s", prefix, from)
-	}
+	var rest []string
 	for _, jar := range jars {
+		if !strings.HasPrefix(filepath.Base(jar), prefix) {
+			rest = append(rest, jar)
+			continue
+		}
 		if err := os.Symlink(jar, filepath.Join(to, filepath.Base(jar))); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	if len(rest) == len(jars) {
+		return "", fmt.Errorf("no %s*.jar in %s", prefix, from)
+	}
+	return strings.Join(rest, string(os.PathListSeparator)), nil
 }
