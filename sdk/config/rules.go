@@ -128,7 +128,7 @@ func (r Rule) check(k Key, v any) string {
 		case s == "" && len(r.Args) > 0:
 			why = "String must be non-empty"
 		case ok:
-			if _, err := regexp.Compile(s); err != nil {
+			if err := compiles(s); err != nil {
 				why = "Invalid regex: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 			}
 		}
@@ -257,4 +257,39 @@ func (d *Def) Key(name string) (Key, bool) {
 		}
 	}
 	return Key{}, false
+}
+
+// count is what a brace begins in Java's expressions; Go takes any other brace as itself.
+var count = regexp.MustCompile(`^\{[0-9]+(,[0-9]*)?\}`)
+
+// compiles tells what is wrong with an expression that is to mean the same in Java and in Go.
+func compiles(s string) error {
+	if _, err := regexp.Compile(s); err != nil {
+		return err
+	}
+	inClass := false
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '\\': // an escaped character, a class such as \p{L}, or a quotation
+			rest := s[i+1:]
+			end := ""
+			if strings.HasPrefix(rest, "Q") {
+				end = `\E`
+			} else if len(rest) > 1 && strings.ContainsRune("pPx", rune(rest[0])) && rest[1] == '{' {
+				end = "}"
+			}
+			if at := strings.Index(rest, end); end != "" && at >= 0 {
+				i += at + len(end)
+			} else {
+				i++
+			}
+		case inClass:
+			inClass = c != ']'
+		case c == '[':
+			inClass = true
+		case c == '{' && !count.MatchString(s[i:]):
+			return fmt.Errorf("illegal repetition near index %d: write \\{ for the character", i)
+		}
+	}
+	return nil
 }

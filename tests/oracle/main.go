@@ -32,7 +32,7 @@ import (
 )
 
 // plain are the recordings of a worker with the usual configuration, but for names: Kafka Connect 4 refuses many (D7).
-var plain = []string{"create", "update", "lifecycle", "transport", "json-bodies", "plugins", "validate", "loggers", "tasks-topics", "offsets", "after-deletion"}
+var plain = []string{"create", "update", "lifecycle", "transport", "json-bodies", "plugins", "validate", "loggers", "tasks-topics", "offsets", "after-deletion", rest.Validations}
 
 // worker is the configuration that both have.
 var worker = map[string]string{
@@ -133,6 +133,10 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 	}()
 	if err := ready(ctx, "http://"+addr, proc, tail); err != nil {
 		return 0, nil, err
+	}
+	if file == rest.Validations {
+		return rest.AskValidations(rest.Target{Base: connect.Base, Dir: theirs, Version: servers.ConnectVersion},
+			rest.Target{Base: "http://" + addr, Dir: ours, Version: connectors.Version})
 	}
 	write := rest.Written[file]
 	return rest.Ask(file, rest.Target{Base: connect.Base, Dir: theirs, Write: write, Version: servers.ConnectVersion},
