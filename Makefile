@@ -43,6 +43,10 @@ docs: ## write docs/reference from the code; make test fails when it is stale
 bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B7 or BENCH=B9
 	@go run ./tests/bench -keep docs/bench $(BENCH)
 
+.PHONY: hostile
+hostile: ## send the REST API REQUESTS (1,000,000) malformed and odd requests
+	go test ./services/api/internal/httpapi -run TestHostile -v -timeout 30m -hostile $(or $(REQUESTS),1000000)
+
 .PHONY: oracle
 oracle: ## ask a real Kafka Connect worker and Millrace the same, and compare: make oracle RECORDINGS="create offsets" for some
 	@go run ./tests/oracle $(RECORDINGS)
