@@ -19,7 +19,6 @@ const (
 	LogBus          = "millrace.bus"
 	LogLifecycle    = "millrace.lifecycle"
 	LogSession      = "millrace.runner.session"
-	LogValidator    = "millrace.runner.validator"
 	LogPlanner      = "millrace.scheduler.loop"
 	LogInbox        = "millrace.scheduler.inbox"
 	LogRelay        = "millrace.scheduler.relay"
@@ -45,7 +44,6 @@ func LoggerNames() [][3]string {
 		{LogProducer, "runner", "Kafka producers"},
 		{LogAdmin, "runner", "Kafka admin clients"},
 		{LogSession, "runner", "registration and heartbeats"},
-		{LogValidator, "runner", "validation for the api"},
 		{LogPlanner, "scheduler", "the leader: who runs what"},
 		{LogInbox, "scheduler", "what runners report"},
 		{LogRelay, "scheduler", "messages that a crashed process left"},
