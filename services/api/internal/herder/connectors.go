@@ -69,14 +69,16 @@ func (h *Herder) replace(ctx context.Context, n cluster.NewConnector) (info Conn
 	if err != nil {
 		return ConnectorInfo{}, false, false, err
 	}
-	delivered = h.deliver(out)
-	if created {
-		return infoOf(cluster.ConnectorView{Connector: c}), true, delivered, nil
+	v := cluster.ConnectorView{Connector: c}
+	if !created {
+		// The tasks are those from before: the new configuration decides about them later, once somebody hears of it. The write
+		// is done; that they can't be read, or that the connector is gone by now, is no reason to say that it failed.
+		if before, err := h.store.Connector(ctx, n.Name); err == nil && before.UID == c.UID {
+			v = before
+			v.Connector = c
+		}
 	}
-	// The tasks are those from before: the new configuration decides about them later.
-	v, err := h.store.Connector(ctx, n.Name)
-	v.Connector = c
-	return infoOf(v), false, delivered, err
+	return infoOf(v), created, h.deliver(out), nil
 }
 
 // accept checks a configuration that is to be stored under a name, in the order of Kafka Connect.

@@ -1,6 +1,7 @@
 package herder_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -210,4 +211,36 @@ func TestA_database_that_fails_is_not_taken_for_one_that_knows_nothing(t *testin
 	} {
 		require.True(t, cluster.Is(f(), cluster.Unavailable), name)
 	}
+}
+
+// late lets something happen between a write and what is read for its answer.
+type late struct {
+	herder.Store
+	first func()
+}
+
+func (l *late) Connector(ctx context.Context, name string) (cluster.ConnectorView, error) {
+	l.first()
+	return l.Store.Connector(ctx, name)
+}
+
+func TestPut_says_that_it_was_stored_also_when_the_connector_is_gone_by_then(t *testing.T) {
+	t.Parallel()
+	var w *world
+	l := &late{first: func() {}}
+	w = newWorldOn(t, func(s herder.Store) herder.Store { l.Store = s; return l })
+	w.running("c", 2)
+	info, created, _, err := w.Put(t.Context(), "c", list("items", "4"), by)
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Len(t, info.Tasks, 2, "those from before")
+	l.first = func() {
+		_, err := w.store.DeleteConnector(t.Context(), "c", by)
+		require.NoError(t, err)
+	}
+	info, created, _, err = w.Put(t.Context(), "c", list("items", "4"), by)
+	require.NoError(t, err, "it was stored")
+	require.False(t, created)
+	require.Equal(t, "c", info.Name)
+	require.Empty(t, info.Tasks)
 }
