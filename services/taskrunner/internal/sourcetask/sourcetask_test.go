@@ -107,6 +107,8 @@ type world struct {
 	worker    map[string]string
 	onPoll    func(ctx context.Context, n *numbers) ([]record.Source, error, bool)
 	handover  func(context.Context)
+	slow      int           // how often looking after the offsets topic takes too long
+	complain  time.Duration // ComplainAfter
 
 	committed, dropped atomic.Int64
 	mu                 sync.Mutex
@@ -160,8 +162,12 @@ func (w *world) factory() job.Factory {
 		},
 		Topics: func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
 		Offsets: func(s sourcetask.Settings) (sourcetask.Offsets, error) {
-			return store.Home(s.Spec.Name, s.Config, offsets.Clients{Consumer: client, Admin: client}), nil
-		}, FlushInterval: cfg.FlushInterval}
+			home := store.Home(s.Spec.Name, s.Config, offsets.Clients{Consumer: client, Admin: client})
+			if w.slow > 0 {
+				return &slowOffsets{Offsets: home, late: w.slow}, nil
+			}
+			return home, nil
+		}, FlushInterval: cfg.FlushInterval, ComplainAfter: w.complain}
 	if cfg.ExactlyOnce {
 		d.TransactionalID = cfg.TransactionalID
 	}
@@ -301,6 +307,34 @@ func TestTask_a_successor_that_asks_first_cuts_nobody_off(t *testing.T) {
 		young.take()
 		require.NoError(w, w.end(young))
 		w.exactly(int64(len(w.stored())))
+	})
+}
+
+// slowOffsets takes too long to look after the topic, a few times.
+type slowOffsets struct {
+	sourcetask.Offsets
+	late int
+}
+
+func (o *slowOffsets) Ensure(ctx context.Context) error {
+	if o.late > 0 {
+		o.late--
+		<-ctx.Done()
+		return connecterr.Wrap(connecterr.Retriable, ctx.Err(), "looking after the topic")
+	}
+	return o.Offsets.Ensure(ctx)
+}
+
+func TestTask_a_takeover_that_is_repeated_takes_the_fence_once(t *testing.T) {
+	onBrokers(t, func(w *world) {
+		w.slow, w.complain = 1, 5*time.Second // long enough for the fence, and short enough for the test
+		r := w.start(cluster.Started)
+		w.eventually("records", func() bool { return w.committed.Load() > 500 })
+		noted := w.noted()
+		require.Contains(w, noted[0], "FAILED", "it shows that it can't start yet")
+		require.Equal(w, []string{"start 0", "RUNNING"}, noted[1:3])
+		r.take()
+		require.NoError(w, w.end(r))
 	})
 }
 

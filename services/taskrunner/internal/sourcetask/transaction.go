@@ -23,6 +23,7 @@ type transactions struct {
 	open    []*batch // of the open transaction, in order
 	records int      // in them
 	begun   time.Time
+	fenced  bool // the fence was taken
 }
 
 func newTransactions(t *task, conn map[string]string) (*transactions, error) {
@@ -43,7 +44,15 @@ func newTransactions(t *task, conn map[string]string) (*transactions, error) {
 	return w, nil
 }
 
-func (w *transactions) fence(ctx context.Context) error { return w.t.producer.InitTransactions(ctx) }
+// fence takes the fence once: the rest of a takeover may have to be repeated, and a producer that has it can't take it again.
+func (w *transactions) fence(ctx context.Context) error {
+	if w.fenced {
+		return nil
+	}
+	err := w.t.producer.InitTransactions(ctx)
+	w.fenced = err == nil
+	return err
+}
 
 func (w *transactions) write(ctx context.Context, b *batch) error {
 	if len(w.open) == 0 {
