@@ -74,9 +74,13 @@ func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
 		attempt, cancel := context.WithTimeout(ctx, ackWithin)
 		_, err := b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
-			if err = b.makeStream(attempt, stream); err == nil {
-				_, err = b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
+			// Making it may take longer than an acknowledgement.
+			cancel()
+			if err := b.makeStream(ctx, stream); err != nil {
+				return err
 			}
+			attempt, cancel = context.WithTimeout(ctx, ackWithin)
+			_, err = b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
 		}
 		silent := err != nil && attempt.Err() != nil && ctx.Err() == nil
 		cancel()
