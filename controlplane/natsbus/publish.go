@@ -77,6 +77,9 @@ func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
 			// Making it may take longer than an acknowledgement.
 			cancel()
 			if err := b.makeStream(ctx, stream); err != nil {
+				if beingDeleted(err) && pause(ctx, stillDeleting) {
+					continue
+				}
 				return err
 			}
 			attempt, cancel = context.WithTimeout(ctx, ackWithin)
@@ -87,6 +90,28 @@ func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
 		if !silent {
 			return err
 		}
+	}
+}
+
+// stillDeleting is the pause before a stream is made again while the server has not finished deleting the old one.
+const stillDeleting = 50 * time.Millisecond
+
+// beingDeleted tells whether a stream can't be made yet because the server still removes the files of the old one.
+func beingDeleted(err error) bool {
+	const storeFailed = 10049
+	e, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && e.ErrorCode == storeFailed
+}
+
+// pause waits; false: ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
