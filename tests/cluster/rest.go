@@ -128,10 +128,14 @@ func Final(err error) error { return final{err} }
 func Until(ctx context.Context, check func(context.Context) error) error {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
+	var seen error
 	for {
 		err := check(ctx)
 		if err == nil {
 			return nil
+		}
+		if seen == nil || ctx.Err() == nil { // the last answer says more than that time ran out while asking again
+			seen = err
 		}
 		if f, ok := errors.AsType[final](err); ok {
 			return f.error
@@ -139,7 +143,7 @@ func Until(ctx context.Context, check func(context.Context) error) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("%w; last seen: %w", context.Cause(ctx), err)
+			return fmt.Errorf("%w; last seen: %w", context.Cause(ctx), seen)
 		}
 	}
 }

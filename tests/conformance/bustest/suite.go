@@ -129,14 +129,20 @@ func connect(t *testing.T, in Instance) Bus {
 // publish repeats until the bus took the message, as a relay does.
 func publish(t *testing.T, b Bus, to wire.Address, msgs ...string) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	for _, m := range msgs {
-		var err error
-		require.Eventually(t, func() bool {
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
-			defer cancel()
-			err = b.Publish(ctx, to, "id of "+m, []byte(m))
-			return err == nil
-		}, patience, 10*time.Millisecond, "publishing %q to %s", m, to)
+		var told []string // why it was not taken, each reason once
+		for err := b.Publish(ctx, to, "id of "+m, []byte(m)); err != nil; err = b.Publish(ctx, to, "id of "+m, []byte(m)) {
+			if !slices.Contains(told, err.Error()) {
+				told = append(told, err.Error())
+			}
+			select {
+			case <-time.After(10 * time.Millisecond):
+			case <-ctx.Done():
+				require.Fail(t, "not taken", "publishing %q to %s: %q", m, to, told)
+			}
+		}
 	}
 }
 

@@ -64,6 +64,40 @@ func TestIdentity_ignores_order_and_width_and_nothing_else(t *testing.T) {
 	require.False(t, same(nil, data.NewMap(0)))
 }
 
+func TestKnown_counts_what_was_written_last_in_whatever_order_the_partitions_are_read(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		// What some writers said one after another, each key always in the same place.
+		n := rapid.IntRange(1, 12).Draw(t, "records")
+		var places [3][]written
+		model := map[string]written{}
+		for i := range n {
+			key := rapid.IntRange(0, 5).Draw(t, "key")
+			w := written{key: fmt.Sprint(key), at: int64(i)}
+			if delete(model, w.key); rapid.IntRange(0, 3).Draw(t, "what") > 0 {
+				w.Offset = data.MapOf("n", int64(i))
+				model[w.key] = w
+			}
+			places[key%3] = append(places[key%3], w)
+		}
+		var last written
+		for _, w := range model {
+			if w.Offset != nil && w.at >= last.at {
+				last = w
+			}
+		}
+		var k known
+		for left := n; left > 0; {
+			p := &places[rapid.IntRange(0, 2).Draw(t, "read")]
+			if len(*p) > 0 {
+				k, *p, left = k.with((*p)[0]), (*p)[1:], left-1
+			}
+		}
+		require.Len(t, k, len(model))
+		require.Equal(t, last.Offset, k.offset())
+	})
+}
+
 func TestRecords_come_back_as_they_were(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

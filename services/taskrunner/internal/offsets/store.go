@@ -148,7 +148,7 @@ func (s *Store) take(batch []kafkaio.Record) error {
 			mine = map[string]known{}
 			s.all[connector] = mine
 		}
-		if mine[id] = mine[id].with(string(r.Key), e); len(mine[id]) == 0 {
+		if mine[id] = mine[id].with(written{string(r.Key), r.Timestamp, e}); len(mine[id]) == 0 {
 			delete(mine, id)
 		}
 	}
@@ -156,21 +156,27 @@ func (s *Store) take(batch []kafkaio.Record) error {
 }
 
 // known is what is known of one source partition: what was written under each of its keys, in the order of writing; the last
-// counts. Nearly always there is one key, but to Kafka {"a":1,"b":2} and {"b":2,"a":1} are two.
+// counts. Nearly always there is one key, but to Kafka {"a":1,"b":2} and {"b":2,"a":1} are two, and may lie in two partitions of
+// the topic, which are read in any order: their timestamps tell what was written last.
 type known []written
 
 type written struct {
 	key string
+	at  int64 // the record's timestamp
 	Entry
 }
 
-// with is what is known after one more record.
-func (k known) with(key string, e Entry) known {
-	k = slices.DeleteFunc(k, func(w written) bool { return w.key == key })
-	if e.Offset == nil {
+// with is what is known after one more record. Those of one key are in one partition and come in order.
+func (k known) with(w written) known {
+	k = slices.DeleteFunc(k, func(old written) bool { return old.key == w.key })
+	if w.Offset == nil {
 		return k
 	}
-	return append(k, written{key, e})
+	i := len(k)
+	for i > 0 && k[i-1].at > w.at {
+		i--
+	}
+	return slices.Insert(k, i, w)
 }
 
 func (k known) offset() record.SourceOffset {

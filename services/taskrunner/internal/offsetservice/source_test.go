@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -34,8 +35,9 @@ func (w *world) put(topic string, pairs ...string) {
 	p, err := kafkaio.NewProducer(w.Context(), kafkaio.ProducerConfig{Client: w.client()})
 	require.NoError(w, err)
 	var rs []kafkaio.Record
+	now := time.Now().UnixMilli()
 	for i := 0; i < len(pairs); i += 2 {
-		r := kafkaio.Record{Topic: topic, Partition: record.AnyPartition, Key: fmt.Appendf(nil, `["%s",%s]`, w.name, pairs[i]), Timestamp: record.NoTimestamp}
+		r := kafkaio.Record{Topic: topic, Partition: record.AnyPartition, Key: fmt.Appendf(nil, `["%s",%s]`, w.name, pairs[i]), Timestamp: now + int64(i)}
 		if pairs[i+1] != "" {
 			r.Value = []byte(pairs[i+1])
 		}
