@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/sleep"
 )
 
 // Store is what a lease needs of the store; tests/conformance/storetest documents the methods.
@@ -60,10 +61,10 @@ func Run(ctx context.Context, store Store, o Options, lead func(ctx context.Cont
 			if ctx.Err() == nil {
 				o.Logger.Warn("can't ask for the leadership", slog.Any("err", err))
 			}
-			sleep(ctx, jitter(retry))
+			sleep.For(ctx, jitter(retry))
 		case !ok:
 			// Look when it may end, and now and then before: it may be resigned.
-			sleep(ctx, jitter(min(wait, o.Renew)))
+			sleep.For(ctx, jitter(min(wait, o.Renew)))
 		default:
 			hold(ctx, store, o, l, asked, lead)
 		}
@@ -103,7 +104,7 @@ func renew(ctx context.Context, store Store, o Options, l cluster.LeaderLease, a
 	trusted := asked.Add(o.TTL - o.Margin)
 	for {
 		next := min(o.Renew, time.Until(trusted))
-		if !sleep(ctx, next) {
+		if !sleep.For(ctx, next) {
 			return ctx.Err()
 		}
 		if !time.Now().Before(trusted) {
@@ -124,7 +125,7 @@ func renew(ctx context.Context, store Store, o Options, l cluster.LeaderLease, a
 			return ctx.Err()
 		default:
 			o.Logger.Warn("leadership not renewed, trying again", slog.Any("err", err))
-			if !sleep(ctx, min(retry, time.Until(trusted))) {
+			if !sleep.For(ctx, min(retry, time.Until(trusted))) {
 				return ctx.Err()
 			}
 		}
@@ -132,14 +133,3 @@ func renew(ctx context.Context, store Store, o Options, l cluster.LeaderLease, a
 }
 
 func jitter(d time.Duration) time.Duration { return d + rand.N(d/4+1) }
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // proxy stands before a server and can stop moving bytes without closing anything.
@@ -133,8 +134,8 @@ func TestWrong_password_is_told_and_heals_when_the_server_takes_it(t *testing.T)
 		return srv
 	}
 	srv := run("old")
-	var out logs
-	b, err := natsbus.Connect(t.Context(), natsbus.Options{URL: fmt.Sprintf("nats://127.0.0.1:%d", port), Logger: out.logger(),
+	var out logs.Buffer
+	b, err := natsbus.Connect(t.Context(), natsbus.Options{URL: fmt.Sprintf("nats://127.0.0.1:%d", port), Logger: out.Logger(),
 		NATSOptions: []nats.Option{nats.UserInfo("millrace", "new")}})
 	require.NoError(t, err, "the password may become right")
 	t.Cleanup(func() { require.NoError(t, b.Close(context.Background())) })

@@ -15,14 +15,15 @@ import (
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/embedded/natsembed"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 func TestSetAside_keeps_the_message_with_its_reason_and_logs_no_content(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	var out logs
+	var out logs.Buffer
 	reg := prometheus.NewRegistry()
-	b := s.connect(t, func(o *natsbus.Options) { o.Logger, o.Registerer = out.logger(), reg })
+	b := s.connect(t, func(o *natsbus.Options) { o.Logger, o.Registerer = out.Logger(), reg })
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go func() {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // set is one step: a logger made by a component (level ""), or a level set, with the loggers that change.
@@ -116,7 +118,7 @@ func TestNamed_loggers_write_what_their_level_lets_through(t *testing.T) {
 
 func TestNamed_levels_may_change_while_lines_are_written(t *testing.T) {
 	t.Parallel()
-	log, err := NewLogger(&syncBuffer{}, "json", "warn")
+	log, err := NewLogger(&logs.Buffer{}, "json", "warn")
 	require.NoError(t, err)
 	_, l := Leveled(log)
 	var wg sync.WaitGroup
@@ -134,17 +136,6 @@ func TestNamed_levels_may_change_while_lines_are_written(t *testing.T) {
 		}
 	})
 	wg.Wait()
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (s *syncBuffer) Write(b []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.Buffer.Write(b)
 }
 
 func TestNamed_leaves_a_logger_without_levels_alone(t *testing.T) {

@@ -1,10 +1,7 @@
 package allinone_test
 
 import (
-	"bytes"
-	"log/slog"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,35 +11,19 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/tests/e2e/badinput"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // logs collects log lines of many goroutines.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func TestBadInput_fails_its_own_task_names_the_cause_and_loses_nothing(t *testing.T) {
 	t.Parallel()
-	files, log := t.TempDir(), &logs{}
+	files, log := t.TempDir(), &logs.Buffer{}
 	info := start(t, func(c *allinone.Config) {
 		var err error
 		c.Plugins, err = plugin.New(append(append(connectors.All(connectors.Options{FileRoots: []string{files}}), converters.All()...), badinput.Plugins()...)...)
 		require.NoError(t, err)
 		c.Worker["offset.flush.interval.ms"] = "200"
-		c.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c.Logger = log.Logger()
 	})
 	dir, err := filepath.EvalSymlinks(files)
 	require.NoError(t, err)

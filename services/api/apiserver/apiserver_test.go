@@ -1,12 +1,9 @@
 package apiserver
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,29 +11,13 @@ import (
 
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // logs collects log lines of many goroutines.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func config(l *logs) Config {
+func config(l *logs.Buffer) Config {
 	return Config{Postgres: "postgres://user:hush@127.0.0.1:1/millrace", NATS: natsbus.Options{URL: "nats://127.0.0.1:1"}, Listen: "127.0.0.1:0",
-		Logger: slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		Logger: l.Logger()}
 }
 
 func TestRun_refuses_wrong_settings_with_what_to_do(t *testing.T) {
@@ -56,7 +37,7 @@ func TestRun_refuses_wrong_settings_with_what_to_do(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &logs{}
+			l := &logs.Buffer{}
 			cfg := config(l)
 			c.change(&cfg)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -83,7 +64,7 @@ func TestRun_waits_for_a_database_that_does_not_answer(t *testing.T) {
 	for name, addr := range map[string]string{"nobody listens": "127.0.0.1:1", "nothing is said": mute.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &logs{}
+			l := &logs.Buffer{}
 			cfg := config(l)
 			cfg.Postgres = "postgres://user:hush@" + addr + "/millrace?sslmode=disable"
 			cfg.Ready = func(Info) { t.Error("it is ready without a database") }

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/embedded/natsembed"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 func TestRun_sets_the_log_levels_that_it_hears_of(t *testing.T) {
@@ -20,7 +21,7 @@ func TestRun_sets_the_log_levels_that_it_hears_of(t *testing.T) {
 	srv, err := natsembed.Start(t.Context(), natsembed.Options{DataDir: t.TempDir(), Port: -1})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, srv.Close(context.WithoutCancel(t.Context()))) })
-	cfg := working(t, &logs{})
+	cfg := working(t, &logs.Buffer{})
 	cfg.NATS = natsbus.Options{URL: srv.URL()}
 	cfg.Logger, err = obs.NewLogger(io.Discard, "json", "warn")
 	require.NoError(t, err)

@@ -1,14 +1,11 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,32 +16,16 @@ import (
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // logs collects log lines of many goroutines.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func working(t *testing.T, l *logs) Config {
+func working(t *testing.T, l *logs.Buffer) Config {
 	t.Helper()
 	plugins, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)
 	require.NoError(t, err)
 	return Config{WorkerID: "w:8083", NATS: natsbus.Options{URL: "nats://user:hush@127.0.0.1:1"}, Plugins: plugins,
-		Worker: map[string]string{"bootstrap.servers": "127.0.0.1:1"}, Logger: slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		Worker: map[string]string{"bootstrap.servers": "127.0.0.1:1"}, Logger: l.Logger()}
 }
 
 func TestRun_refuses_wrong_settings_with_the_key(t *testing.T) {
@@ -77,7 +58,7 @@ func TestRun_refuses_wrong_settings_with_the_key(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := &logs{}
+			l := &logs.Buffer{}
 			cfg := working(t, l)
 			c.change(&cfg)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -96,7 +77,7 @@ func TestRun_refuses_wrong_settings_with_the_key(t *testing.T) {
 // With the bus and Kafka away a runner waits and says so; told to stop it ends at once, in order.
 func TestRun_waits_for_what_is_away_and_stops_when_it_is_told_to(t *testing.T) {
 	t.Parallel()
-	l := &logs{}
+	l := &logs.Buffer{}
 	cfg := working(t, l)
 	port, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

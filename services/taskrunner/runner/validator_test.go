@@ -2,7 +2,6 @@ package runner
 
 import (
 	"encoding/json"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -20,19 +19,20 @@ import (
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // checker is a runner's part in validation, and what the control plane would keep of it.
 type checker struct {
 	*factories
 	dir    string
-	logs   *logs
+	logs   *logs.Buffer
 	stored []cluster.PluginRecord
 }
 
 func newChecker(t *testing.T, properties ...string) *checker {
 	t.Helper()
-	c := &checker{dir: t.TempDir(), logs: &logs{}}
+	c := &checker{dir: t.TempDir(), logs: &logs.Buffer{}}
 	require.NoError(t, os.WriteFile(filepath.Join(c.dir, "db.properties"), []byte("two=2\nsecret=hunter2\nfile="+c.dir+"/in\n"), 0o600))
 	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{c.dir}}), converters.All()...)...)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func newChecker(t *testing.T, properties ...string) *checker {
 	for i := 0; i < len(properties); i += 2 {
 		props[properties[i]] = properties[i+1]
 	}
-	log := slog.New(slog.NewTextHandler(c.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := c.logs.Logger()
 	refs, err := secrets.FromProperties(props, os.LookupEnv, log)
 	require.NoError(t, err)
 	w, err := workerConfig(props, refs)

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +25,7 @@ import (
 	"github.com/millrace/millrace/controlplane/membus"
 	"github.com/millrace/millrace/controlplane/memstore"
 	"github.com/millrace/millrace/services/api/internal/herder"
+	"github.com/millrace/millrace/tests/logs"
 )
 
 // site is a server that listens, on a store and a bus in memory.
@@ -36,27 +36,10 @@ type site struct {
 	hub     *membus.Hub
 	metrics *prometheus.Registry
 	fail    func() error // what reading the list of connectors does, if set
-	log     *syncBuffer
+	log     *logs.Buffer
 	herder  *herder.Herder
 
 	shutdown func() error
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 // failing does as a test says when the connectors are listed or the database is looked at.
@@ -83,7 +66,7 @@ const listSource = "org.example.ListSource"
 
 func serve(t *testing.T, fail func() error) *site {
 	t.Helper()
-	s := &site{T: t, store: memstore.New(time.Now), hub: membus.New(membus.Faults{}, nil), metrics: prometheus.NewRegistry(), fail: fail, log: &syncBuffer{}}
+	s := &site{T: t, store: memstore.New(time.Now), hub: membus.New(membus.Faults{}, nil), metrics: prometheus.NewRegistry(), fail: fail, log: &logs.Buffer{}}
 	ref := cluster.PluginRef{Class: listSource, Kind: "source", Version: "1", Digest: "d"}
 	_, _, err := s.store.Register(t.Context(), cluster.Registration{Runner: "w:8083", Session: "s", Plugins: []cluster.PluginRef{ref}, KafkaClusterID: "k"})
 	require.NoError(t, err)

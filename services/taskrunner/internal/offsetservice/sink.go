@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/sleep"
 	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
@@ -212,7 +213,7 @@ func (r *request) changeGroup(ctx context.Context, g *group, verb string, change
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, kafkaio.ErrGroupInUse) && len(gone) > 0 && wait(waiting, leaveLook):
+		case errors.Is(err, kafkaio.ErrGroupInUse) && len(gone) > 0 && sleep.For(waiting, leaveLook):
 			continue
 		case errors.Is(err, kafkaio.ErrGroupInUse):
 			return r.failed(fmt.Sprintf("Failed to %s consumer group offsets for connector %s either because its tasks haven't stopped completely yet or the connector was "+
@@ -220,16 +221,5 @@ func (r *request) changeGroup(ctx context.Context, g *group, verb string, change
 				"If it doesn't eventually succeed, the Connect cluster may need to be restarted to get rid of the zombie sink tasks.", verb, r.Connector, verb), err)
 		}
 		return r.failed(r.Failed(), err)
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

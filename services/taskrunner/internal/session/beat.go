@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/sleep"
 )
 
 // beats sends heartbeats until ctx ends or the session is over. It has its goroutine to itself: no plugin, no status and
@@ -124,7 +125,7 @@ func (s *Session) send(ctx context.Context) {
 		}
 		if rest := s.sendBatch(ctx, b); !rest.empty() {
 			s.o.Outbox.putBack(rest)
-			if !sleep(ctx, backoff(try)) {
+			if !sleep.For(ctx, backoff(try)) {
 				return
 			}
 			try++
@@ -204,7 +205,7 @@ func (s *Session) Drain(ctx context.Context) {
 	s.o.Jobs.Leave()
 	s.o.Outbox.Beat()
 	for len(s.o.Jobs.Holding().Held) > 0 {
-		if !sleep(ctx, drainLook) {
+		if !sleep.For(ctx, drainLook) {
 			return
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/sleep"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 )
 
@@ -180,7 +181,7 @@ func (s *Session) register(ctx context.Context, id cluster.SessionID, log *slog.
 			level = slog.LevelWarn
 		}
 		log.Log(ctx, level, "no scheduler takes the registration yet", slog.Any(obs.KeyErr, err))
-		if !sleep(ctx, backoff(try)) {
+		if !sleep.For(ctx, backoff(try)) {
 			return false
 		}
 	}
@@ -264,16 +265,5 @@ func (s *Session) Ready(context.Context) error {
 		return nil
 	default:
 		return errors.New("not registered with a scheduler yet")
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
