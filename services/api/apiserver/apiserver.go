@@ -11,10 +11,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/pgstore"
 	"github.com/millrace/millrace/controlplane/workerconfig"
+	"github.com/millrace/millrace/internal/database"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -55,8 +55,7 @@ type Info struct {
 const DefaultListen = "127.0.0.1:8083"
 
 const (
-	databaseWait = 60 * time.Second // how long a start waits for a database that does not answer
-	drainTime    = 15 * time.Second // for requests that are running
+	drainTime = 15 * time.Second // for requests that are running
 )
 
 // Run serves until ctx ends, then drains and returns nil. A database that does not answer is waited for, up to a minute; a
@@ -85,7 +84,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	)
 	for _, step := range []lifecycle.Step{
 		{Name: "store", Reason: "the truth", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
-			if st, err = openStore(ctx, cfg); err != nil {
+			if st, err = database.Open(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-api"}, cfg.Logger); err != nil {
 				return nil, err
 			}
 			return func(context.Context) error { st.Close(); return nil }, nil
@@ -152,20 +151,4 @@ func topicTracking(worker map[string]string) (sdkconfig.Values, error) {
 		return nil, fmt.Errorf("worker property: %s", problems[0].Message)
 	}
 	return v, nil
-}
-
-// openStore waits for a database that does not answer yet. Told to stop meanwhile it returns ctx's error: a wanted stop.
-func openStore(ctx context.Context, cfg Config) (*pgstore.Store, error) {
-	waiting, cancel := context.WithTimeout(ctx, databaseWait)
-	defer cancel()
-	st, err := pgstore.OpenWait(waiting, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-api"}, func(err error) {
-		cfg.Logger.Warn("the database does not answer yet", slog.Any(obs.KeyErr, err))
-	})
-	switch {
-	case err != nil && errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err()
-	case cluster.Is(err, cluster.Unavailable), cluster.Is(err, cluster.Timeout):
-		return nil, exitcode.Missing(err)
-	}
-	return st, exitcode.Input(err)
 }

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
+	"github.com/millrace/millrace/internal/loopback"
 	"github.com/millrace/millrace/internal/obs"
 	sdkconfig "github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/services/api/internal/herder"
@@ -50,9 +50,8 @@ func checkListen(cfg Config, rest restconfig.Config, listeners []restconfig.List
 		if err != nil {
 			return err
 		}
-		ip, err := netip.ParseAddr(host)
 		switch {
-		case host == "localhost" || err == nil && ip.IsLoopback() || rest.Authenticated(l):
+		case loopback.Is(host) || rest.Authenticated(l):
 		case !cfg.AllowAnonymous:
 			return fmt.Errorf("refusing to listen on %s: everybody who reaches it could manage connectors, since nobody has to log in. "+
 				"Set rest.extension.classes and %s, or ssl.client.auth=required, in the worker configuration; or listen on a loopback address behind a proxy that asks for a login; "+

@@ -13,9 +13,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/pgstore"
+	"github.com/millrace/millrace/internal/database"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
@@ -45,9 +45,6 @@ type Config struct {
 type Info struct {
 	Admin, Internal string // bound addresses; "" without a listener
 }
-
-// databaseWait is how long a start waits for a database that does not answer.
-const databaseWait = 60 * time.Second
 
 // Run runs a replica until ctx ends, then drains and returns nil. A database that does not answer is waited for, up to a
 // minute; a bus that is away, for ever.
@@ -79,7 +76,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	)
 	for _, step := range []lifecycle.Step{
 		{Name: "store", Reason: "the truth", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
-			if st, err = openStore(ctx, cfg); err != nil {
+			if st, err = database.Open(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-scheduler"}, cfg.Logger); err != nil {
 				return nil, err
 			}
 			return func(context.Context) error { st.Close(); return nil }, nil
@@ -106,20 +103,4 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	<-ctx.Done()
 	cfg.Logger.Info("stopping")
 	return nil
-}
-
-// openStore waits for a database that does not answer yet. Told to stop meanwhile it returns ctx's error: a wanted stop.
-func openStore(ctx context.Context, cfg Config) (*pgstore.Store, error) {
-	waiting, cancel := context.WithTimeout(ctx, databaseWait)
-	defer cancel()
-	st, err := pgstore.OpenWait(waiting, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-scheduler"}, func(err error) {
-		cfg.Logger.Warn("the database does not answer yet", slog.Any(obs.KeyErr, err))
-	})
-	switch {
-	case err != nil && errors.Is(ctx.Err(), context.Canceled):
-		return nil, ctx.Err()
-	case cluster.Is(err, cluster.Unavailable), cluster.Is(err, cluster.Timeout):
-		return nil, exitcode.Missing(err)
-	}
-	return st, exitcode.Input(err)
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -179,8 +178,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return stop, err
 		}},
 		{Name: "rest door", Reason: "leads clients to the api as long as anything works here", Timeout: restTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
-			door, err := restDoor(ctx, cfg, obs.Named(base, obs.LogRest))
-			if door == nil {
+			if cfg.RESTListen == "" {
+				return nil, nil
+			}
+			door, err := restdoor.Open(ctx, restdoor.Options{Listen: cfg.RESTListen, APIs: cfg.APIs, AllowAnonymous: cfg.AllowAnonymous,
+				Logger: obs.Named(base, obs.LogRest)})
+			if err != nil {
 				return nil, err
 			}
 			info.REST = door.Addr()
@@ -238,29 +241,6 @@ func workerConfig(props map[string]string, refs *secrets.Resolver) (worker.Confi
 		}
 	}
 	return w, err
-}
-
-// restDoor opens the door to the REST API, if there is to be one.
-func restDoor(ctx context.Context, cfg Config, log *slog.Logger) (*restdoor.Door, error) {
-	if cfg.RESTListen == "" {
-		return nil, nil
-	}
-	host, _, err := net.SplitHostPort(cfg.RESTListen)
-	if err != nil {
-		return nil, exitcode.Input(fmt.Errorf("the address %q of the REST listener must be host:port: %w", cfg.RESTListen, err))
-	}
-	if ip := net.ParseIP(host); !cfg.AllowAnonymous && (ip == nil || !ip.IsLoopback()) && host != "localhost" {
-		return nil, exitcode.Input(fmt.Errorf("refusing to listen on %s: whoever reaches it may use the REST API as far as the api processes let anybody; "+
-			"listen on 127.0.0.1, or say that this is wanted with -allow-anonymous", cfg.RESTListen))
-	}
-	if len(cfg.APIs) == 0 {
-		return nil, exitcode.Input(errors.New("-rest-listen needs to know where the api processes are: -api-addresses"))
-	}
-	door, err := restdoor.Open(ctx, restdoor.Options{Listen: cfg.RESTListen, APIs: cfg.APIs, Logger: log})
-	if err != nil {
-		return nil, exitcode.Missing(err)
-	}
-	return door, nil
 }
 
 // checkConverters refuses a worker whose own converters are unknown: every connector that names none would fail.

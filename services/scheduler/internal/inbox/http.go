@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/internal/loopback"
 )
 
 // MessagePath is where runners post envelopes when the bus is away.
@@ -62,8 +63,7 @@ func (b *Inbox) AnswerHTTP(ctx context.Context, msg []byte) []byte {
 func allowed(r *http.Request, token string) bool {
 	if token == "" {
 		host, _, err := net.SplitHostPort(r.RemoteAddr)
-		ip := net.ParseIP(host)
-		return err == nil && ip != nil && ip.IsLoopback()
+		return err == nil && loopback.Is(host)
 	}
 	given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	a, b := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(token))

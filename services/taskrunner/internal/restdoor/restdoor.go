@@ -18,6 +18,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/internal/loopback"
 	"github.com/millrace/millrace/internal/obs"
 )
 
@@ -32,6 +34,8 @@ type Options struct {
 	Listen string   // host:port
 	APIs   []string // host:port of the api processes; a name may stand for several
 	Logger *slog.Logger
+	// AllowAnonymous lets Listen be an address that other machines reach.
+	AllowAnonymous bool
 }
 
 // Door is an open door. Close it.
@@ -47,24 +51,38 @@ type Door struct {
 	wg     sync.WaitGroup
 }
 
-// Open listens and leads clients to the api processes until Close.
+// Open listens and leads clients to the api processes until Close. Its errors carry an exit code.
 func Open(ctx context.Context, o Options) (*Door, error) {
-	if len(o.APIs) == 0 {
-		return nil, errors.New("a REST listener needs the addresses of api processes (-api-addresses)")
-	}
-	for _, a := range o.APIs {
-		if _, _, err := net.SplitHostPort(a); err != nil {
-			return nil, fmt.Errorf("the address %q of an api process must be host:port: %w", a, err)
-		}
+	if err := o.check(); err != nil {
+		return nil, exitcode.Input(err)
 	}
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listening for REST requests: %w", err)
+		return nil, exitcode.Missing(fmt.Errorf("listening for REST requests: %w", err))
 	}
 	d := &Door{o: o, ln: ln, slots: make(chan struct{}, maxConns), conns: map[net.Conn]struct{}{}}
 	d.wg.Go(d.accept)
 	return d, nil
+}
+
+func (o Options) check() error {
+	host, _, err := net.SplitHostPort(o.Listen)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the address %q of the REST listener must be host:port: %w", o.Listen, err)
+	case !o.AllowAnonymous && !loopback.Is(host):
+		return fmt.Errorf("refusing to listen on %s: whoever reaches it may use the REST API as far as the api processes let anybody; "+
+			"listen on 127.0.0.1, or say that this is wanted with -allow-anonymous", o.Listen)
+	case len(o.APIs) == 0:
+		return errors.New("a REST listener needs to know where the api processes are: -api-addresses")
+	}
+	for _, a := range o.APIs {
+		if _, _, err := net.SplitHostPort(a); err != nil {
+			return fmt.Errorf("the address %q of an api process must be host:port: %w", a, err)
+		}
+	}
+	return nil
 }
 
 // Addr is where it listens.
