@@ -222,16 +222,12 @@ func (c *check) judge(def *config.Def) {
 // noVersion is the answer when no installed version is the one that is asked for: the common keys alone are judged.
 func (c *check) noVersion(message string) Infos {
 	framework := Keys(cluster.TypeUnknown)
-	c.enrich(framework)
 	for i := range framework.Keys { // Kafka Connect does not get to the converters
-		k := &framework.Keys[i]
-		for _, conv := range converterKeys {
-			switch k.Name {
-			case conv.key:
-				k.Default, k.Recommend = nil, nil
-			case conv.key + ".plugin.version":
-				k.Default, k.Recommend = nil, config.Hide()
-			}
+		switch k := &framework.Keys[i]; {
+		case k.Name == "connector.plugin.version":
+			c.versions(k, c.class)
+		case strings.HasSuffix(k.Name, ".plugin.version"):
+			k.Recommend = config.Hide()
 		}
 	}
 	c.judge(framework)

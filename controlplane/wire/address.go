@@ -28,7 +28,7 @@ const (
 // Runner is the queue of one session: assign, release.
 func Runner(s cluster.SessionID) Address { return Address("runner." + token(string(s))) }
 
-// RunnerCall is the endpoint of one session: ping and questions about its jobs.
+// RunnerCall is the endpoint of one session: ping, questions about its jobs, and handing one over.
 func RunnerCall(s cluster.SessionID) Address { return Address("call." + token(string(s))) }
 
 // Validator is the endpoint shared by all runners that have a plugin class.

@@ -104,36 +104,16 @@ func typeOf(v any) data.Type {
 	return 0
 }
 
-// javaType is the class that Java would name for a value.
-func javaType(v any) string {
-	switch v.(type) {
-	case int8:
-		return "class java.lang.Byte"
-	case int16:
-		return "class java.lang.Short"
-	case int32:
-		return "class java.lang.Integer"
-	case int64:
-		return "class java.lang.Long"
-	case float32:
-		return "class java.lang.Float"
-	case float64:
-		return "class java.lang.Double"
-	case bool:
-		return "class java.lang.Boolean"
-	case string:
-		return "class java.lang.String"
-	case []byte:
-		return "class [B"
-	case []any:
-		return "class java.util.ArrayList"
-	case *data.Map:
-		return "class java.util.HashMap"
-	case *data.Struct:
-		return "class org.apache.kafka.connect.data.Struct"
-	}
-	return "class java.lang.Object"
+// javaClasses are what Java would name for a value of each type.
+var javaClasses = map[data.Type]string{
+	data.Int8: "java.lang.Byte", data.Int16: "java.lang.Short", data.Int32: "java.lang.Integer", data.Int64: "java.lang.Long",
+	data.Float32: "java.lang.Float", data.Float64: "java.lang.Double", data.Boolean: "java.lang.Boolean", data.String: "java.lang.String",
+	data.Bytes: "[B", data.Array: "java.util.ArrayList", data.MapType: "java.util.HashMap", data.StructType: "org.apache.kafka.connect.data.Struct",
+	0: "java.lang.Object",
 }
+
+// javaType is the class that Java would name for a value.
+func javaType(v any) string { return "class " + javaClasses[typeOf(v)] }
 
 func (*bytesConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
 	if b == nil {

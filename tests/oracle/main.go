@@ -11,10 +11,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"maps"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -131,7 +129,7 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 		defer cancel()
 		err = errors.Join(err, proc.Signal(syscall.SIGTERM), proc.Wait(ending))
 	}()
-	if err := ready(ctx, "http://"+addr, proc, tail); err != nil {
+	if err := servers.WaitREST(ctx, proc, tail, "http://"+addr+"/connector-plugins", "FileStreamSink"); err != nil {
 		return 0, nil, err
 	}
 	if file == rest.Validations {
@@ -141,30 +139,4 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 	write := rest.Written[file]
 	return rest.Ask(file, rest.Target{Base: connect.Base, Dir: theirs, Write: write, Version: servers.ConnectVersion},
 		rest.Target{Base: "http://" + addr, Dir: ours, Write: write, Version: connectors.Version, Ours: rest.Ours})
-}
-
-// ready waits until a runner has told its plugins.
-func ready(ctx context.Context, base string, proc *childproc.Process, tail *childproc.Tail) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/connector-plugins", nil)
-		if err != nil {
-			return err
-		}
-		if resp, err := http.DefaultClient.Do(req); err == nil {
-			body, err := io.ReadAll(resp.Body)
-			_ = resp.Body.Close()
-			if err == nil && strings.Contains(string(body), "FileStreamSink") {
-				return nil
-			}
-		}
-		select {
-		case <-proc.Done():
-			return fmt.Errorf("millrace ended: %w\n%s", proc.Err(), tail)
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for millrace: %w\n%s", ctx.Err(), tail)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }

@@ -34,7 +34,7 @@ type ConnectProcess struct {
 // ConnectVersion is the worker's, as the pom says.
 const ConnectVersion = "4.3.1"
 
-const connectReady = 120 * time.Second // seen: 3 s
+const restReady = 120 * time.Second // seen: 3 s
 
 // StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker
 // properties beyond those that a worker needs.
@@ -88,45 +88,38 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string) (c
 	if err := os.WriteFile(config, []byte(strings.Join(text, "\n")+"\n"), 0o600); err != nil {
 		return c, err
 	}
-	logging, err := connectFiles.ReadFile("connect/log4j2.xml")
-	if err != nil {
-		return c, err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "log4j2.xml"), logging, 0o600); err != nil {
-		return c, err
-	}
 	tail := &childproc.Tail{}
 	cmd := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", //nolint:gosec,noctx // it outlives ctx
-		"-Dlog4j2.configurationFile="+filepath.Join(dir, "log4j2.xml"), "-cp", classpath, "org.apache.kafka.connect.cli.ConnectDistributed", config)
+		"-Dlog4j2.configurationFile="+filepath.Join(home, "log4j2.xml"), "-cp", classpath, "org.apache.kafka.connect.cli.ConnectDistributed", config)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = tail, tail, dir
 	if c.proc, err = childproc.Start(cmd, syscall.SIGKILL); err != nil {
 		return c, err
 	}
-	return c, c.wait(ctx, tail)
+	return c, WaitREST(ctx, c.proc, tail, c.Base+"/connectors", "")
 }
 
-// wait waits until the worker serves.
-func (c *ConnectProcess) wait(ctx context.Context, tail *childproc.Tail) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, connectReady, fmt.Errorf("not ready after %s", connectReady))
+// WaitREST waits until a process answers a GET with status 200 and a body that has want in it.
+func WaitREST(ctx context.Context, proc *childproc.Process, tail *childproc.Tail, url, want string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, restReady, fmt.Errorf("not ready after %s", restReady))
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Base+"/connectors", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			_, _ = io.Copy(io.Discard, resp.Body)
+			body, err := io.ReadAll(resp.Body)
 			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
+			if err == nil && resp.StatusCode == http.StatusOK && strings.Contains(string(body), want) {
 				return nil
 			}
 		}
 		select {
-		case <-c.proc.Done():
-			return fmt.Errorf("the Kafka Connect worker ended: %w\n%s", c.proc.Err(), tail)
+		case <-proc.Done():
+			return fmt.Errorf("the process behind %s ended: %w\n%s", url, proc.Err(), tail)
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the Kafka Connect worker: %w\n%s", context.Cause(ctx), tail)
-		case <-time.After(100 * time.Millisecond):
+			return fmt.Errorf("waiting for %s: %w\n%s", url, context.Cause(ctx), tail)
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

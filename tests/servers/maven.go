@@ -27,21 +27,29 @@ func cache() (string, error) {
 }
 
 // fetch fetches once what the pom in a folder of files names, and returns the folder where it is: the files, and libs with
-// the jars. Another pom is another folder.
+// the jars. Other files are another folder.
 func fetch(ctx context.Context, files embed.FS, name string) (string, error) {
 	if _, err := exec.LookPath("java"); err != nil {
 		return "", ErrNoJava
 	}
-	pom, err := files.ReadFile(name + "/pom.xml")
+	entries, err := files.ReadDir(name)
 	if err != nil {
 		return "", err
+	}
+	contents, sum := map[string][]byte{}, sha256.New()
+	for _, e := range entries {
+		b, err := files.ReadFile(name + "/" + e.Name())
+		if err != nil {
+			return "", err
+		}
+		contents[e.Name()] = b
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", e.Name(), len(b), b) // a hash takes everything
 	}
 	root, err := cache()
 	if err != nil {
 		return "", err
 	}
-	sum := sha256.Sum256(pom)
-	home := filepath.Join(root, name+"-"+hex.EncodeToString(sum[:6]))
+	home := filepath.Join(root, name+"-"+hex.EncodeToString(sum.Sum(nil)[:6]))
 	lock, err := childproc.WaitFolder(ctx, home+".lock")
 	if err != nil {
 		return "", err
@@ -60,16 +68,8 @@ func fetch(ctx context.Context, files embed.FS, name string) (string, error) {
 	if err := os.MkdirAll(half, 0o750); err != nil {
 		return "", err
 	}
-	entries, err := files.ReadDir(name)
-	if err != nil {
-		return "", err
-	}
-	for _, e := range entries {
-		b, err := files.ReadFile(name + "/" + e.Name())
-		if err == nil {
-			err = os.WriteFile(filepath.Join(half, e.Name()), b, 0o600)
-		}
-		if err != nil {
+	for file, b := range contents {
+		if err := os.WriteFile(filepath.Join(half, file), b, 0o600); err != nil {
 			return "", err
 		}
 	}

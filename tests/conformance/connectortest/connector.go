@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -152,13 +153,8 @@ func refused(t *testing.T, p plugin.Plugin, props map[string]string, key string)
 	t.Helper()
 	_, problems := p.Def.Parse(props)
 	require.NotEmpty(t, problems, key)
-	found := false
-	for _, problem := range problems {
-		if strings.Contains(problem.Message, key) {
-			found = true
-		}
-	}
-	require.True(t, found, "%s is not named: %v", key, problems)
+	named := func(p config.Problem) bool { return strings.Contains(p.Message, key) }
+	require.True(t, slices.ContainsFunc(problems, named), "%s is not named: %v", key, problems)
 	c := p.NewConnector()
 	ctx := context.WithoutCancel(t.Context())
 	require.NotPanics(t, func() { _ = c.Start(ctx, &connectorContext{config: props, offsets: stored{}}) })

@@ -30,10 +30,7 @@ func (s suite) mount(name, options string) {
 func (s suite) locked(name string) (path string, unlock func()) {
 	s.Helper()
 	if os.Geteuid() != 0 {
-		s.write(name, "1\n")
-		path = s.file(name)
-		require.NoError(s, os.Chmod(path, 0))
-		return path, func() { require.NoError(s, os.Chmod(path, 0o600)) }
+		return s.lockedByMode(name)
 	}
 	s.mount(name, "nodev")
 	path = filepath.Join(s.file(name), "file")

@@ -180,3 +180,12 @@ func (s suite) noPermission() {
 	s.restart("locked-source")
 	s.becomes("locked-source", "RUNNING")
 }
+
+// lockedByMode makes a file that only the superuser may open until unlock.
+func (s suite) lockedByMode(name string) (path string, unlock func()) {
+	s.Helper()
+	path = s.file(name)
+	s.write(name, "1\n")
+	require.NoError(s, os.Chmod(path, 0))
+	return path, func() { require.NoError(s, os.Chmod(path, 0o600)) }
+}
