@@ -59,6 +59,39 @@ func publish(t *testing.T, b *natsbus.Bus, to wire.Address, msg string) {
 	require.Eventually(t, func() bool { return b.Publish(t.Context(), to, msg, []byte(msg)) == nil }, patience, 10*time.Millisecond)
 }
 
+// A stream that takes no messages is what the server leaves when one is made while its predecessor is being deleted; here it
+// is one that acknowledges nothing, or none at all where somebody else hears the subject.
+func TestPublish_replaces_a_stream_that_takes_no_messages(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(ctx context.Context, s *server, js jetstream.JetStream){
+		"deaf": func(ctx context.Context, s *server, js jetstream.JetStream) {
+			_, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "MILLRACE_COMMANDS", Subjects: []string{"millrace.queue.commands"}, NoAck: true})
+			require.NoError(s.t, err)
+		},
+		"somebody else": func(_ context.Context, s *server, _ jetstream.JetStream) {
+			nc, err := nats.Connect(s.url())
+			require.NoError(s.t, err)
+			s.t.Cleanup(nc.Close)
+			_, err = nc.SubscribeSync("millrace.queue.commands")
+			require.NoError(s.t, err)
+			require.NoError(s.t, nc.Flush())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			b := s.connect(t)
+			publish(t, b, wire.Commands, "before") // the streams are made
+			s.admin(func(ctx context.Context, js jetstream.JetStream) {
+				require.NoError(t, js.DeleteStream(ctx, "MILLRACE_COMMANDS"))
+				harm(ctx, s, js)
+			})
+			publish(t, b, wire.Commands, "after")
+			await(t, consume(t, b, wire.Commands), "after", patience)
+		})
+	}
+}
+
 // The stream is purged right after publish: that message is gone, which the poll heals; the bus delivers what comes next.
 func TestFault_LC_1_purged_streams_deliver_new_messages(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/internal/sleep"
 )
 
 // idHeader carries the publisher's id; Nats-Msg-Id is made of it.
@@ -66,53 +68,82 @@ func (b *Bus) publish(ctx context.Context, q queue, id string, msg []byte) error
 const ackWithin = time.Second
 
 // store puts a message into a stream, again for up to apiTimeout when no answer comes. When the stream is gone, or
-// JetStream is, it tries once to have it again.
+// JetStream is, it tries once to have it again; when it is deaf, it is replaced.
 func (b *Bus) store(ctx context.Context, stream string, m *nats.Msg) error {
 	ctx, cancelAll := context.WithTimeout(ctx, apiTimeout)
 	defer cancelAll()
-	for {
-		attempt, cancel := context.WithTimeout(ctx, ackWithin)
-		_, err := b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
+	for silent := 0; ; {
+		err := b.ask(ctx, m)
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
 			// Making it may take longer than an acknowledgement.
-			cancel()
 			if err := b.makeStream(ctx, stream); err != nil {
-				if beingDeleted(err) && pause(ctx, stillDeleting) {
+				if beingDeleted(err) && sleep.For(ctx, stillDeleting) {
 					continue
 				}
 				return err
 			}
-			attempt, cancel = context.WithTimeout(ctx, ackWithin)
-			_, err = b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
+			err = b.ask(ctx, m)
 		}
-		silent := err != nil && attempt.Err() != nil && ctx.Err() == nil
-		cancel()
-		if !silent {
+		if !errors.Is(err, errSilent) {
 			return err
 		}
+		if silent++; silent%deafAfter == 0 {
+			b.replaceDeaf(ctx, stream)
+		}
+	}
+}
+
+// errSilent: a stream did not answer though there was time left.
+var errSilent = errors.New("no acknowledgement came")
+
+// ask sends a message once and waits for the acknowledgement.
+func (b *Bus) ask(ctx context.Context, m *nats.Msg) error {
+	attempt, cancel := context.WithTimeout(ctx, ackWithin)
+	defer cancel()
+	_, err := b.js.PublishMsg(attempt, m, jetstream.WithRetryAttempts(0))
+	if err != nil && attempt.Err() != nil && ctx.Err() == nil {
+		return errSilent
+	}
+	return err
+}
+
+// deafAfter is how many messages in a row a stream may leave without an answer before it is looked at.
+const deafAfter = 2
+
+// replaceDeaf deletes a stream that exists and takes no messages, so that the next message makes it anew. The server can leave one behind when a stream is made
+// while the last of that name is being deleted: the files of the new one are removed with the old one's. A server that is
+// merely slow does not answer the question either, and a stream that another has just replaced is young. What the stream
+// still holds is lost, which is no worse than what lost its predecessor.
+func (b *Bus) replaceDeaf(ctx context.Context, stream string) {
+	quick, cancel := context.WithTimeout(ctx, ackWithin/2)
+	defer cancel()
+	s, err := b.js.Stream(quick, stream)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound): // somebody else hears the subject
+		_ = b.makeStream(ctx, stream) // the next message finds out why not
+		return
+	case err != nil:
+		return
+	}
+	if info := s.CachedInfo(); info.TimeStamp.Sub(info.Created) < deafAfter*ackWithin {
+		return
+	}
+	b.log.Warn("message stream takes no messages, will be made anew", slog.String("stream", stream))
+	if err := b.js.DeleteStream(ctx, stream); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		b.log.Warn("message stream can't be deleted", slog.String("stream", stream), slog.Any("err", err))
 	}
 }
 
 // stillDeleting is the pause before a stream is made again while the server has not finished deleting the old one.
 const stillDeleting = 50 * time.Millisecond
 
+var errStillDeleting = errors.New("the server still removes the last one of this name")
+
 // beingDeleted tells whether a stream can't be made yet because the server still removes the files of the old one.
 func beingDeleted(err error) bool {
 	const storeFailed = 10049
 	e, ok := errors.AsType[*jetstream.APIError](err)
-	return ok && e.ErrorCode == storeFailed
-}
-
-// pause waits; false: ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return ok && e.ErrorCode == storeFailed || errors.Is(err, errStillDeleting)
 }
 
 // repetitionID is equal for two messages exactly when one repeats the other.

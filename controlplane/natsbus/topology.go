@@ -198,7 +198,7 @@ func (b *Bus) makeStream(ctx context.Context, name string) error {
 	if err != nil && !missing {
 		return fmt.Errorf("reading stream %s: %w", name, err)
 	}
-	_, err = b.js.CreateStream(ctx, want)
+	made, err := b.js.CreateStream(ctx, want)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return b.changeStream(ctx, want)
@@ -206,6 +206,13 @@ func (b *Bus) makeStream(ctx context.Context, name string) error {
 		return fmt.Errorf("making stream %s: %w", name, err)
 	}
 	if missing {
+		if info := made.CachedInfo(); info.State.LastSeq > 0 && info.State.LastTime.Before(info.Created) {
+			// It stands on files of its predecessor, which the server is about to remove.
+			if err := b.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+				return fmt.Errorf("making stream %s: %w", name, err)
+			}
+			return fmt.Errorf("making stream %s: %w", name, errStillDeleting)
+		}
 		b.log.Info("message stream made", slog.String("stream", name))
 		b.metrics.streamsMade.WithLabelValues(name).Inc()
 		b.consumersLook(name)
