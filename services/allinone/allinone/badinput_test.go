@@ -14,7 +14,6 @@ import (
 	"github.com/millrace/millrace/tests/logs"
 )
 
-// logs collects log lines of many goroutines.
 func TestBadInput_fails_its_own_task_names_the_cause_and_loses_nothing(t *testing.T) {
 	t.Parallel()
 	files, log := t.TempDir(), &logs.Buffer{}

@@ -3,6 +3,8 @@ package apiserver
 import (
 	"context"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,7 +16,6 @@ import (
 	"github.com/millrace/millrace/tests/logs"
 )
 
-// logs collects log lines of many goroutines.
 func config(l *logs.Buffer) Config {
 	return Config{Postgres: "postgres://user:hush@127.0.0.1:1/millrace", NATS: natsbus.Options{URL: "nats://127.0.0.1:1"}, Listen: "127.0.0.1:0",
 		Logger: l.Logger()}
@@ -22,10 +23,21 @@ func config(l *logs.Buffer) Config {
 
 func TestRun_refuses_wrong_settings_with_what_to_do(t *testing.T) {
 	t.Parallel()
+	secrets := filepath.Join(t.TempDir(), "rest.properties")
+	require.NoError(t, os.WriteFile(secrets, []byte("auth=hush\nlisteners=http://0.0.0.0:8083\n"), 0o600))
+	provided := func(key, secret string) func(*Config) {
+		return func(c *Config) {
+			c.Listen, c.Worker = "", map[string]string{"config.providers": "f", "config.providers.f.class": "FileConfigProvider",
+				"config.providers.f.param.allowed.paths": secrets, key: "${f:" + secrets + ":" + secret + "}"}
+		}
+	}
 	for name, c := range map[string]struct {
 		change func(*Config)
 		parts  []string
 	}{
+		"what a reference says":   {provided("listeners", "listeners"), []string{"refusing to listen on http://0.0.0.0:8083"}},
+		"a secret":                {provided("ssl.client.auth", "auth"), []string{"Invalid value for configuration 'ssl.client.auth'", "config provider reference"}},
+		"a provider":              {func(c *Config) { c.Worker = map[string]string{"config.providers": "f"} }, []string{"config.providers.f.class"}},
 		"no port":                 {func(c *Config) { c.Listen = "localhost" }, []string{`"localhost"`, "host:port"}},
 		"everywhere":              {func(c *Config) { c.Listen = "0.0.0.0:8083" }, []string{"refusing to listen on 0.0.0.0:8083", "-allow-anonymous"}},
 		"everywhere, unsaid":      {func(c *Config) { c.Listen = ":8083" }, []string{"refusing to listen on :8083", "-allow-anonymous"}},

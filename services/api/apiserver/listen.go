@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/loopback"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/secrets"
 	sdkconfig "github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/services/api/internal/herder"
 	"github.com/millrace/millrace/services/api/internal/httpapi"
@@ -23,7 +25,14 @@ func WorkerDef() *sdkconfig.Def { return restconfig.Def }
 
 // restConfig reads the worker's properties, with the address that was given beside them.
 func restConfig(cfg Config) (restconfig.Config, error) {
-	rest, err := restconfig.FromProperties(cfg.Worker)
+	var rest restconfig.Config
+	refs, err := secrets.FromProperties(cfg.Worker, os.LookupEnv, cfg.Logger)
+	if err == nil {
+		err = refs.Read(cfg.Worker, func(props map[string]string) error {
+			rest, err = restconfig.FromProperties(props)
+			return err
+		})
+	}
 	if err != nil {
 		return rest, err
 	}

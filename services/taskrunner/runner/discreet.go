@@ -6,9 +6,9 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
-	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 )
 
 // discreet is an instance whose errors do not quote secrets: traces are stored, and users read them.

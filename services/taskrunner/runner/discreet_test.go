@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
-	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 )
 
 type failing struct{ err error }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/source"
@@ -16,7 +17,6 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
-	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/sinktask"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"

@@ -7,9 +7,9 @@ import (
 	"fmt"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
-	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
 

@@ -23,13 +23,13 @@ import (
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/internal/version"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 	"github.com/millrace/millrace/services/taskrunner/internal/restdoor"
-	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/services/taskrunner/internal/session"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
@@ -99,7 +99,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return exitcode.Input(err)
 	}
 	if cfg.WorkerID == "" {
-		if cfg.WorkerID, err = defaultWorkerID(cfg.Worker); err != nil {
+		if err := refs.Read(cfg.Worker, func(props map[string]string) error {
+			cfg.WorkerID, err = defaultWorkerID(props)
+			return err
+		}); err != nil {
 			return err
 		}
 	}
@@ -226,20 +229,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 }
 
 // workerConfig reads worker properties with their references resolved. Its errors don't show what references stand for.
-func workerConfig(props map[string]string, refs *secrets.Resolver) (worker.Config, error) {
-	resolved, err := refs.Properties(props)
-	if err != nil {
-		return worker.Config{}, err
-	}
-	w, err := worker.FromProperties(resolved)
-	if err == nil {
-		return w, nil
-	}
-	for k, v := range resolved {
-		if v != props[k] && v != "" && strings.Contains(err.Error(), v) {
-			return w, connecterr.New(connecterr.Config, "Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", k)
-		}
-	}
+func workerConfig(props map[string]string, refs *secrets.Resolver) (w worker.Config, err error) {
+	err = refs.Read(props, func(props map[string]string) error {
+		w, err = worker.FromProperties(props)
+		return err
+	})
 	return w, err
 }
 

@@ -19,7 +19,6 @@ import (
 	"github.com/millrace/millrace/tests/logs"
 )
 
-// logs collects log lines of many goroutines.
 func working(t *testing.T, l *logs.Buffer) Config {
 	t.Helper()
 	plugins, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)

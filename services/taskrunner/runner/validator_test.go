@@ -14,11 +14,11 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/controlplane/wire"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
-	"github.com/millrace/millrace/services/taskrunner/internal/secrets"
 	"github.com/millrace/millrace/tests/logs"
 )
 

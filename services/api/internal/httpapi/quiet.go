@@ -2,9 +2,11 @@ package httpapi
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // quiet knows the connections over which nothing has come yet: clients open some in reserve. fasthttp takes them for busy,
@@ -78,6 +80,15 @@ func (f *first) note(came bool) {
 	}
 }
 
+// heard is err but for a connection that is closed, by end or by the client: fasthttp panics when a deadline can't be set.
+// Whoever reads or writes next learns of it.
+func heard(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
 type quietConn struct {
 	net.Conn
 	first first
@@ -88,6 +99,10 @@ func (c *quietConn) Read(b []byte) (int, error) {
 	c.first.note(n > 0)
 	return n, err
 }
+
+func (c *quietConn) SetDeadline(t time.Time) error      { return heard(c.Conn.SetDeadline(t)) }
+func (c *quietConn) SetReadDeadline(t time.Time) error  { return heard(c.Conn.SetReadDeadline(t)) }
+func (c *quietConn) SetWriteDeadline(t time.Time) error { return heard(c.Conn.SetWriteDeadline(t)) }
 
 func (c *quietConn) Close() error {
 	c.first.note(true)
@@ -104,6 +119,10 @@ func (c *quietTLS) Read(b []byte) (int, error) {
 	c.first.note(n > 0)
 	return n, err
 }
+
+func (c *quietTLS) SetDeadline(t time.Time) error      { return heard(c.Conn.SetDeadline(t)) }
+func (c *quietTLS) SetReadDeadline(t time.Time) error  { return heard(c.Conn.SetReadDeadline(t)) }
+func (c *quietTLS) SetWriteDeadline(t time.Time) error { return heard(c.Conn.SetWriteDeadline(t)) }
 
 func (c *quietTLS) Close() error {
 	c.first.note(true)

@@ -6,10 +6,6 @@ package restconfig
 
 import (
 	"crypto/tls"
-	"maps"
-	"regexp"
-	"slices"
-	"strings"
 
 	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/sdk/config"
@@ -84,9 +80,6 @@ func wrong(format string, args ...any) error {
 
 // FromProperties reads a worker's properties. Its errors are of kind connecterr.Config and name the key.
 func FromProperties(props map[string]string) (Config, error) {
-	if err := references(props); err != nil {
-		return Config{}, err
-	}
 	v, problems := Def.Parse(props)
 	if len(problems) > 0 {
 		return Config{}, wrong("%s", problems[0].Message)
@@ -123,17 +116,4 @@ func FromProperties(props map[string]string) (Config, error) {
 // Authenticated tells whether a listener lets in only those who are known.
 func (c Config) Authenticated(l Listener) bool {
 	return c.Users != nil && !c.Users.Everybody() || l.TLS != nil && l.TLS.ClientAuth == tls.RequireAndVerifyClientCert
-}
-
-var reference = regexp.MustCompile(`\$\{[^}:]+:[^}]+\}`)
-
-// references refuses references to config providers: an api has none, and would take the text for the value.
-func references(props map[string]string) error {
-	for _, key := range slices.Sorted(maps.Keys(props)) {
-		own := strings.TrimPrefix(strings.TrimPrefix(key, "admin."), "listeners.https.")
-		if _, known := Def.Key(own); known && reference.MatchString(props[key]) {
-			return wrong("The value of configuration %s is a reference to a config provider; the keys of the REST server must be given themselves", key)
-		}
-	}
-	return nil
 }

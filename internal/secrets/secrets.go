@@ -2,7 +2,7 @@
 // for. The operator defines the providers, with the folders and names that may be referred to; configurations of connectors
 // can only use them. What comes out is for the connector alone: it is never stored and never logged.
 //
-// Start reading at FromProperties and Resolver.Resolve; providers.go has the providers, properties.go Java's file format.
+// Start reading at FromProperties and Resolver.Resolve; providers.go has the providers.
 package secrets
 
 import (
@@ -158,4 +158,22 @@ func (r *Resolver) Properties(props map[string]string) (map[string]string, error
 	out := maps.Clone(props)
 	maps.Copy(out, resolved.Plain())
 	return out, nil
+}
+
+// Read gives worker properties to read, with their references replaced. An error of read that shows what a reference stands for
+// is replaced by one that names the key.
+func (r *Resolver) Read(props map[string]string, read func(map[string]string) error) error {
+	resolved, err := r.Properties(props)
+	if err != nil {
+		return err
+	}
+	if err = read(resolved); err == nil {
+		return nil
+	}
+	for _, k := range slices.Sorted(maps.Keys(resolved)) {
+		if v := resolved[k]; v != props[k] && v != "" && strings.Contains(err.Error(), v) {
+			return connecterr.New(connecterr.Config, "Invalid value for configuration '%s': the value resolved from the config provider reference failed validation", k)
+		}
+	}
+	return err
 }

@@ -10,6 +10,9 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
+
+	"github.com/magiconair/properties"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 )
@@ -122,11 +125,24 @@ func (f files) Get(path string, keys []string) (map[string]string, error) {
 	if err != nil {
 		return nil, unreadable()
 	}
-	all, err := properties(string(text))
+	all, err := parse(text)
 	if err != nil { // it would quote the file
 		return nil, unreadable()
 	}
 	return pick(all, keys), nil
+}
+
+// parse reads Java's properties format, as UTF-8.
+func parse(text []byte) (map[string]string, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("not UTF-8")
+	}
+	loader := properties.Loader{Encoding: properties.UTF8, DisableExpansion: true}
+	p, err := loader.LoadBytes(text)
+	if err != nil {
+		return nil, err
+	}
+	return p.Map(), nil
 }
 
 func pick(all map[string]string, keys []string) map[string]string {

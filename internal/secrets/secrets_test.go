@@ -158,11 +158,11 @@ func TestProperties_of_the_worker_may_refer_to_secrets(t *testing.T) {
 
 func TestProperties_files_are_read_as_Java_does(t *testing.T) {
 	t.Parallel()
-	got, err := properties("# c\n! c\n\n a = 1\r\nb:2\nc 3\nd\ne=x\\\n   y\nf\\ g=h\\=i\ntab=\\t|\\u00e4|\\\\\ng==\nlast=\\")
+	got, err := parse([]byte("# c\n! c\n\n a = 1\r\nb:2\nc 3\nd\ne=x\\\n   y\nf\\ g=h\\=i\ntab=\\t|\\u00e4|\\\\\ng==\nlast="))
 	require.NoError(t, err)
 	require.Equal(t, map[string]string{"a": "1", "b": "2", "c": "3", "d": "", "e": "xy", "f g": "h=i", "tab": "\t|ä|\\", "g": "=", "last": ""}, got)
 	for _, bad := range []string{"a=\xff", `a=\u12`, `a=\uzzzz`} {
-		_, err := properties(bad)
+		_, err := parse([]byte(bad))
 		require.Error(t, err, bad)
 	}
 }
