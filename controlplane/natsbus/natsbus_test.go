@@ -179,7 +179,6 @@ func TestConformance_leak(t *testing.T) {
 		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"))
 }
 
-// logs is a logger's output.
 // value is a metric's value; the labels are pairs of name and value.
 func value(t *testing.T, reg *prometheus.Registry, name string, labels ...string) float64 {
 	t.Helper()
