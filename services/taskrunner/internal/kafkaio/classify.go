@@ -44,7 +44,7 @@ func verdictOf(code kafka.ErrorCode) verdict {
 		kafka.ErrConcurrentTransactions, kafka.ErrKafkaStorageError, kafka.ErrFencedLeaderEpoch,
 		kafka.ErrUnknownLeaderEpoch, kafka.ErrOffsetNotAvailable, kafka.ErrUnstableOffsetCommit,
 		kafka.ErrPreferredLeaderNotAvailable, kafka.ErrThrottlingQuotaExceeded, kafka.ErrAssignmentLost,
-		kafka.ErrInProgress, kafka.ErrPrevInProgress, kafka.ErrPurgeInflight, kafka.ErrPurgeQueue,
+		kafka.ErrInProgress, kafka.ErrPrevInProgress, kafka.ErrDestroyBroker, kafka.ErrPurgeInflight, kafka.ErrPurgeQueue,
 		kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic, kafka.ErrUnknownPartition, kafka.ErrUnknownTopicID:
 		// An unknown topic or partition may be about to exist: a task retries, its status says which (KO-6).
 		return passing

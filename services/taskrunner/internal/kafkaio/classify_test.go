@@ -35,6 +35,7 @@ func TestErrorsAreSortedByWhatATaskCanDoAboutThem(t *testing.T) {
 		{code: kafka.ErrUnknownTopicOrPart, retriable: true, says: "Unknown topic"},
 		{code: kafka.ErrNotLeaderForPartition, retriable: true},
 		{code: kafka.ErrRebalanceInProgress, retriable: true},
+		{code: kafka.ErrDestroyBroker, retriable: true},
 		{code: kafka.ErrIllegalGeneration, retriable: true},
 		{code: kafka.ErrMsgSizeTooLarge},
 		{code: kafka.ErrInvalidTxnState},

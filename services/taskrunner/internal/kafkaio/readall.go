@@ -29,13 +29,22 @@ type Tail struct {
 	*client
 	kc    *kafka.Consumer
 	ends  *Admin
+	cfg   Config
 	topic string
+	stale bool             // the client failed us: the next Sync takes another
 	parts []TopicPartition // as of the last Sync that asked; nil: ask
 	next  map[int32]int64  // by partition: where the next Sync begins
 }
 
 // NewTail makes a tail that begins at the topic's beginning. It does not wait for a broker. Close it.
 func NewTail(cfg Config, topic string) (*Tail, error) {
+	t := &Tail{cfg: cfg, topic: topic, next: map[int32]int64{}}
+	return t, t.open()
+}
+
+// open takes a client.
+func (t *Tail) open() error {
+	cfg := t.cfg
 	c := newClient(cfg, nil)
 	kc, err := kafka.NewConsumer(build(c, cfg, kafka.ConfigMap{}, Config{
 		"group.id":             "millrace-tail", // the library asks for one; nothing is joined or committed
@@ -50,22 +59,36 @@ func NewTail(cfg Config, topic string) (*Tail, error) {
 	}, sharedDefaults, consumerDefaults))
 	if err != nil {
 		c.closeLogs()
-		return nil, configError("consumer", cfg, err)
+		return configError("consumer", cfg, err)
 	}
 	ka, err := kafka.NewAdminClientFromConsumer(kc)
 	if err != nil {
 		_ = kc.Close() // it has done nothing
 		c.closeLogs()
-		return nil, configError("consumer", cfg, err)
+		return configError("consumer", cfg, err)
 	}
-	return &Tail{client: c, kc: kc, ends: &Admin{client: c, a: ka}, topic: topic, next: map[int32]int64{}}, nil
+	t.client, t.kc, t.ends, t.stale = c, kc, &Admin{client: c, a: ka}, false
+	return nil
 }
 
 // Close gives the client back.
-func (t *Tail) Close() {
-	t.ends.a.Close()
-	_ = t.kc.Close() // nothing was joined: there is nothing to lose
-	t.closeLogs()
+func (t *Tail) Close() { closeTail(t.client, t.kc, t.ends) }
+
+func closeTail(c *client, kc *kafka.Consumer, ends *Admin) {
+	ends.a.Close()
+	_ = kc.Close() // nothing was joined: there is nothing to lose
+	c.closeLogs()
+}
+
+// renew takes another client. The library loses requests to a broker that vanished from the cluster for a while, and may
+// answer none from then on.
+func (t *Tail) renew() error {
+	c, kc, ends := t.client, t.kc, t.ends
+	if err := t.open(); err != nil {
+		return err
+	}
+	go closeTail(c, kc, ends) // it may take its time
+	return nil
 }
 
 // Sync reads on to where the topic ends as of the call, and hands over the committed records in batches, in order per
@@ -74,7 +97,13 @@ func (t *Tail) Close() {
 // the next Sync begins where this one did.
 //
 // IsUnknownTopic holds for the error of a topic that is not there.
-func (t *Tail) Sync(ctx context.Context, h func([]Record) error) error {
+func (t *Tail) Sync(ctx context.Context, h func([]Record) error) (err error) {
+	if t.stale {
+		if err := t.renew(); err != nil {
+			return err
+		}
+	}
+	defer func() { t.stale = err != nil && !IsUnknownTopic(err) }()
 	ends, err := t.findEnds(ctx)
 	if err != nil {
 		return err

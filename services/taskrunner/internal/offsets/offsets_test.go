@@ -64,6 +64,17 @@ func TestIdentity_ignores_order_and_width_and_nothing_else(t *testing.T) {
 	require.False(t, same(nil, data.NewMap(0)))
 }
 
+func TestStore_waits_for_another_reader_no_longer_than_it_has_time(t *testing.T) {
+	t.Parallel()
+	s := NewStore(Options{Topic: "o", Logger: slog.New(slog.DiscardHandler)})
+	t.Cleanup(s.Close)
+	s.reads <- struct{}{} // somebody reads, and Kafka does not answer
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.ErrorContains(t, s.Ensure(ctx), "waiting for others that read topic o")
+	<-s.reads
+}
+
 func TestKnown_counts_what_was_written_last_in_whatever_order_the_partitions_are_read(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

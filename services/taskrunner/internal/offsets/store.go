@@ -35,9 +35,9 @@ type Options struct {
 type Store struct {
 	o Options
 
-	mu   sync.Mutex // held while the topic is read
-	tail *kafkaio.Tail
-	all  map[string]map[string]known // by connector, then by identity
+	reads chan struct{} // a token: whoever holds it reads the topic and may use what follows
+	tail  *kafkaio.Tail
+	all   map[string]map[string]known // by connector, then by identity
 
 	ended   context.Context // by Close
 	end     context.CancelFunc
@@ -46,7 +46,7 @@ type Store struct {
 
 // NewStore makes a store. Close it.
 func NewStore(o Options) *Store {
-	s := &Store{o: o, all: map[string]map[string]known{}}
+	s := &Store{o: o, reads: make(chan struct{}, 1), all: map[string]map[string]known{}}
 	s.ended, s.end = context.WithCancel(context.Background()) // it lives as long as the store
 	return s
 }
@@ -55,8 +55,8 @@ func NewStore(o Options) *Store {
 func (s *Store) Close() {
 	s.end()
 	s.follows.Wait()
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.reads <- struct{}{}
+	defer func() { <-s.reads }()
 	if s.tail != nil {
 		s.tail.Close()
 		s.tail = nil
@@ -65,8 +65,12 @@ func (s *Store) Close() {
 
 // sync reads on to the end of the topic as it is now, and calls f before anybody else can read on.
 func (s *Store) sync(ctx context.Context, f func()) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	select {
+	case s.reads <- struct{}{}:
+		defer func() { <-s.reads }()
+	case <-ctx.Done():
+		return connecterr.Wrap(connecterr.Retriable, context.Cause(ctx), "waiting for others that read topic %s", s.o.Topic)
+	}
 	if s.tail == nil {
 		tail, err := kafkaio.NewTail(s.o.Consumer, s.o.Topic)
 		if err != nil {
@@ -100,16 +104,23 @@ func (s *Store) follow() {
 			return
 		case <-tick.C:
 		}
-		if s.mu.TryLock() { // else somebody reads on just now
+		select {
+		case s.reads <- struct{}{}:
 			if s.tail != nil {
-				_ = s.tail.Sync(s.ended, s.take)
+				ctx, cancel := context.WithTimeout(s.ended, followWithin)
+				_ = s.tail.Sync(ctx, s.take)
+				cancel()
 			}
-			s.mu.Unlock()
+			<-s.reads
+		default: // somebody reads on just now
 		}
 	}
 }
 
-const followEvery = time.Second
+const (
+	followEvery  = time.Second
+	followWithin = 5 * time.Second // a task that wants to start waits meanwhile
+)
 
 // firstSync reads a topic that was made just now, by us or by another: brokers learn of it a while after it was made.
 func (s *Store) firstSync(ctx context.Context) error {
