@@ -14,7 +14,9 @@ func TestQuiet_a_closed_connection_takes_deadlines_and_answers_no_read(t *testin
 	t.Parallel()
 	for name, wrap := range map[string]func(net.Listener) net.Listener{
 		"plain": func(ln net.Listener) net.Listener { return ln },
-		"TLS":   func(ln net.Listener) net.Listener { return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12}) },
+		"TLS": func(ln net.Listener) net.Listener {
+			return tls.NewListener(ln, &tls.Config{MinVersion: tls.VersionTLS12})
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
