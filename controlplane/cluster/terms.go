@@ -82,9 +82,9 @@ type Once struct {
 
 // Outcome is what a change has done, as far as answers show it.
 type Outcome struct {
-	View      ConnectorView   // after the change; of a restart, as it was before
-	Created   bool            // by a put or create
-	Restarted map[JobID]int64 // as in RestartTicket
+	View    ConnectorView // of a create or put, after it
+	Created bool
+	Ticket  RestartTicket // of a restart
 }
 
 // Answer is what an author was answered. Stores don't look into it.

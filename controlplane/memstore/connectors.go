@@ -193,7 +193,7 @@ func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t
 			}
 			t.Jobs[j.id] = j.restartSeq
 		}
-		s.keepAnswer(r.By.Once, cluster.Outcome{View: t.View, Restarted: t.Jobs})
+		s.keepAnswer(r.By.Once, cluster.Outcome{Ticket: t})
 		if raised > 0 {
 			s.log(r.By, "restart", c, fmt.Sprintf("%d jobs", raised))
 			out = s.tell(c, append(out, s.wake(c)))

@@ -414,7 +414,7 @@ func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t
 			ticket.Jobs[j.id()] = j.RestartSeq
 		}
 		b := &pgx.Batch{}
-		if err := keepAnswer(b, r.By.Once, cluster.Outcome{View: ticket.View, Restarted: ticket.Jobs}); err != nil {
+		if err := keepAnswer(b, r.By.Once, cluster.Outcome{Ticket: ticket}); err != nil {
 			return err
 		}
 		if len(c.changed) == 0 {

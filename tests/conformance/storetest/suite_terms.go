@@ -19,7 +19,7 @@ func once(key string, digest byte) *cluster.Once {
 
 func describeOutcome(o cluster.Outcome) cluster.Answer {
 	return cluster.Answer{Status: 200, Header: map[string]string{"X-Created": fmt.Sprint(o.Created)},
-		Body: fmt.Appendf(nil, "%s %d %d tasks, %d restarted", o.View.UID, o.View.ConfigVersion, len(o.View.Tasks), len(o.Restarted))}
+		Body: fmt.Appendf(nil, "%s %d %d tasks, %d of %s restarted", o.View.UID, o.View.ConfigVersion, len(o.View.Tasks), len(o.Ticket.Jobs), o.Ticket.View.UID)}
 }
 
 func only(p cluster.Precondition) cluster.Author { return cluster.Author{Terms: cluster.Terms{If: p}} }
@@ -140,18 +140,18 @@ var termTests = []test{
 			key, want string
 			change    func(by cluster.Author) error
 		}{
-			{"create", "made 1 0 tasks, 0 restarted", func(by cluster.Author) error {
+			{"create", "made 1 0 tasks, 0 of  restarted", func(by cluster.Author) error {
 				n.By = by
 				_, _, err := w.CreateConnector(w.Context(), n)
 				return err
 			}},
-			{"put", "uid-c 2 2 tasks, 0 restarted", w.conditional(w.Context())["put"]},
-			{"restart", "uid-c 2 2 tasks, 1 restarted", w.conditional(w.Context())["restart"]},
-			{"restart of nothing", "uid-c 2 2 tasks, 0 restarted", func(by cluster.Author) error {
+			{"put", "uid-c 2 2 tasks, 0 of  restarted", w.conditional(w.Context())["put"]},
+			{"restart", " 0 0 tasks, 1 of uid-c restarted", w.conditional(w.Context())["restart"]},
+			{"restart of nothing", " 0 0 tasks, 0 of uid-c restarted", func(by cluster.Author) error {
 				_, _, err := w.RequestRestart(w.Context(), cluster.RestartRequest{Name: "c", OnlyFailed: true, By: by})
 				return err
 			}},
-			{"delete", " 0 0 tasks, 0 restarted", w.conditional(w.Context())["delete"]},
+			{"delete", " 0 0 tasks, 0 of  restarted", w.conditional(w.Context())["delete"]},
 		} {
 			o := once(c.key, byte(i))
 			require.NoError(w, w.CheckKey(w.Context(), *o), c.key)
@@ -200,7 +200,7 @@ var termTests = []test{
 				done++
 				continue
 			}
-			require.Equal(w, "uid-c 2 0 tasks, 0 restarted", string(w.recorded(err).Body))
+			require.Equal(w, "uid-c 2 0 tasks, 0 of  restarted", string(w.recorded(err).Body))
 		}
 		require.Equal(w, 1, done)
 		require.Equal(w, int64(2), w.view("c").ConfigVersion)
