@@ -82,7 +82,9 @@ func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p clu
 		// The instance alone: its next task configs decide about the tasks.
 		c.instance().revision = c.Generation
 		s.log(n.By, "configure", c, fmt.Sprintf("version %d", c.ConfigVersion))
-		s.keepAnswer(n.By.Once, cluster.Outcome{View: c.view()})
+		if n.By.Once != nil {
+			s.keepAnswer(n.By.Once, cluster.Outcome{View: c.view()})
+		}
 		p, out = c.public(), s.tell(c, []cluster.OutboxMessage{s.wake(c)})
 		return nil
 	})

@@ -294,15 +294,21 @@ func (s *Store) configure(ctx context.Context, t *tx, c *connector, n cluster.Ne
 	b.Queue(sqlVersionInsert, c.UID, c.ConfigVersion, c.Config, clean(n.By.Actor))
 	b.Queue(sqlVersionPrune, c.UID, c.ConfigVersion)
 	audit(b, &c.connectorRow, n.By, "configure", fmt.Sprintf("version %d", c.ConfigVersion))
-	v, err := c.view()
+	if n.By.Once != nil {
+		v, err := c.view()
+		if err != nil {
+			return cluster.Connector{}, nil, err
+		}
+		if err := keepAnswer(b, n.By.Once, cluster.Outcome{View: v}); err != nil {
+			return cluster.Connector{}, nil, err
+		}
+	}
+	out, err := s.store(ctx, t, b, c, notes)
 	if err != nil {
 		return cluster.Connector{}, nil, err
 	}
-	if err := keepAnswer(b, n.By.Once, cluster.Outcome{View: v}); err != nil {
-		return cluster.Connector{}, nil, err
-	}
-	out, err := s.store(ctx, t, b, c, notes)
-	return v.Connector, out, err
+	p, err := c.connector(c.instance().RestartSeq)
+	return p, out, err
 }
 
 // DeleteConnector implements the store.

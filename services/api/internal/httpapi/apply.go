@@ -35,6 +35,9 @@ func (s *server) apply(r *request) error {
 	if err != nil {
 		return err
 	}
+	if !r.condition.IsZero() {
+		return cluster.Errorf(cluster.Invalid, "If-Match and If-None-Match are for one connector: put them into the items, as if_match and if_none_match")
+	}
 	items, err := parseItems(r.BodyRaw())
 	if err != nil {
 		return err

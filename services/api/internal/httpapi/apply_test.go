@@ -141,6 +141,8 @@ func TestApply_is_bounded(t *testing.T) {
 		resp, answer := s.do("POST", "/connectors:apply", body, "Content-Type", "application/json")
 		require.Contains(t, s.isError(resp, answer, 400), want, body)
 	}
+	resp, body = s.do("POST", "/connectors:apply", "[]", "If-Match", "*")
+	require.Contains(t, s.isError(resp, body, 400), "put them into the items")
 }
 
 // A connector may have any name: none hides the route, and the route hides none.

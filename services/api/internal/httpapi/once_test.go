@@ -128,6 +128,7 @@ func TestIdempotencyKey_gets_the_first_answer_again(t *testing.T) {
 				require.Contains(t, s.isError(resp, body, http.StatusUnprocessableEntity), "A new request needs a new key", other)
 			}
 			resp, body := s.do(c.method, c.path, c.body, "Idempotency-Key", "k", "If-Match", "*")
+			require.Empty(t, resp.Header.Get("Idempotent-Replayed"))
 			s.isError(resp, body, http.StatusUnprocessableEntity)
 			require.Equal(t, after, s.state())
 		})
