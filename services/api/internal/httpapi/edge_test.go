@@ -153,22 +153,6 @@ func TestShutdown_does_not_wait_for_connections_over_which_nothing_came(t *testi
 }
 
 // Names that Kafka Connect's HTTP server refuses in a path can be addressed here, and Location says how.
-// fasthttp panics when it can't set a deadline.
-func TestShutdown_between_a_connection_and_its_first_deadline_is_no_panic(t *testing.T) {
-	t.Parallel()
-	var q quiet
-	ln := listen(t)
-	defer ln.Close()
-	go func() { _, _ = net.Dial("tcp", ln.Addr().String()) }()
-	conn, err := q.watch(ln).Accept()
-	require.NoError(t, err)
-	q.end()
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Minute)))
-	require.NoError(t, conn.SetWriteDeadline(time.Now().Add(time.Minute)))
-	_, err = conn.Read(make([]byte, 1))
-	require.ErrorIs(t, err, net.ErrClosed)
-}
-
 func TestNames_of_any_kind_are_addressed_as_Location_says(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)

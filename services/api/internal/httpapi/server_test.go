@@ -108,7 +108,7 @@ func (s *site) open(store herder.Store, o Options) {
 // peer starts another api process beside s, on the same database; nil: it sees the store as it is.
 func (s *site) peer(store herder.Store, o Options) *site {
 	s.Helper()
-	p := &site{T: s.T, store: s.store, hub: s.hub, log: &syncBuffer{}}
+	p := &site{T: s.T, store: s.store, hub: s.hub, log: &logs.Buffer{}}
 	if store == nil {
 		store = s.store
 	}
