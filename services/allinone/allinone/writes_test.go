@@ -46,7 +46,13 @@ func secondAPI(t *testing.T, postgres, nats string) api {
 	return api{}
 }
 
-func (a api) do(method, path, body string, headers ...string) (*http.Response, string) {
+// answered is an answer without its body.
+type answered struct {
+	StatusCode int
+	Header     http.Header
+}
+
+func (a api) do(method, path, body string, headers ...string) (answered, string) {
 	a.Helper()
 	req, err := http.NewRequestWithContext(a.Context(), method, a.base+path, strings.NewReader(body))
 	require.NoError(a, err)
@@ -61,7 +67,7 @@ func (a api) do(method, path, body string, headers ...string) (*http.Response, s
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(a, err)
 	require.NoError(a, resp.Body.Close())
-	return resp, string(b)
+	return answered{resp.StatusCode, resp.Header}, string(b)
 }
 
 // Conditions, keys and bulk requests over two api processes on one database, with connectors that run.
