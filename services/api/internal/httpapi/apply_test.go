@@ -132,6 +132,7 @@ func TestApply_is_bounded(t *testing.T) {
 	}
 	resp, body := s.do("POST", "/connectors:apply", items(maxApply+1))
 	require.Contains(t, s.isError(resp, body, 400), "501 connectors")
+	require.Equal(t, uint64(maxApply), *described(t, s).Components.Schemas["ConnectorsToApply"].Value.MaxItems)
 	out := s.apply("", items(maxApply))
 	require.Zero(t, out.Failed)
 	names, err := s.store.ConnectorNames(t.Context())

@@ -86,7 +86,7 @@ func (t tags) refs(weak bool) []cluster.ConfigRef {
 	return refs
 }
 
-// precondition reads the conditions of a write. absent is what stands for one that is not there.
+// precondition reads the conditions of a write; nil stands for a header that is not there.
 func precondition(ifMatch, ifNoneMatch *string) (p cluster.Precondition, err error) {
 	read := func(name string, value *string) (t tags, err error) {
 		if value == nil {
