@@ -2,6 +2,7 @@ package herder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 
@@ -62,6 +63,12 @@ func (h *Herder) apply(ctx context.Context, r CreateRequest, dry bool) (a Applie
 		a.Delivered = true // there is nothing to deliver
 	default:
 		a.Info, a.Created, a.Delivered, a.Err = h.put(ctx, r)
+	}
+	if once := r.By.Once; a.Err != nil && once != nil {
+		// What stands in its way may be its own earlier success: a condition that held then does not hold any more.
+		if was, ok := errors.AsType[*cluster.Recorded](h.store.CheckKey(ctx, *once)); ok {
+			a.Err = was
+		}
 	}
 	return a
 }

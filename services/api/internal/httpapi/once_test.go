@@ -23,6 +23,7 @@ import (
 type crashing struct {
 	herder.Store
 	before, after atomic.Bool
+	dead          atomic.Bool // it has lost an answer: no key can be looked for any more
 }
 
 var errCrash = cluster.Errorf(cluster.Unavailable, "the connection was cut")
@@ -33,6 +34,7 @@ func crash[T any](c *crashing, change func() (T, error)) (v T, err error) {
 	}
 	v, err = change()
 	if err == nil && c.after.Load() {
+		c.dead.Store(true)
 		err = errCrash
 	}
 	return v, err
@@ -62,6 +64,13 @@ func (c *crashing) DeleteConnector(ctx context.Context, name string, by cluster.
 func (c *crashing) RequestRestart(ctx context.Context, r cluster.RestartRequest) (cluster.RestartTicket, []cluster.OutboxMessage, error) {
 	s, err := crash(c, func() (s stored, err error) { s.ticket, s.out, err = c.Store.RequestRestart(ctx, r); return })
 	return s.ticket, s.out, err
+}
+
+func (c *crashing) CheckKey(ctx context.Context, o cluster.Once) error {
+	if c.dead.Load() {
+		return errCrash
+	}
+	return c.Store.CheckKey(ctx, o)
 }
 
 func (c *crashing) RecordAnswer(ctx context.Context, o cluster.Once, a cluster.Answer) error {
@@ -195,6 +204,24 @@ func TestIdempotencyKey_of_a_bulk_request_goes_on_after_a_crash(t *testing.T) {
 	require.Equal(t, int64(2), s.view("a").ConfigVersion, "once")
 	require.Equal(t, int64(1), s.view("b").ConfigVersion)
 	require.Equal(t, int64(1), s.view("c").ConfigVersion)
+}
+
+// An item that was made does not fail its own condition when it comes again.
+func TestIdempotencyKey_of_a_bulk_request_with_conditions(t *testing.T) {
+	t.Parallel()
+	s := serve(t, nil)
+	s.create("a")
+	body := `[{"name":"a","config":` + plain + `,"if_match":` + quoted(s.etag("/connectors/a")) + `},{"name":"b","config":` + plain + `,"if_none_match":"*"}]`
+	store := &crashing{Store: s.store}
+	store.after.Store(true)
+	_, answer := s.peer(store, Options{}).do("POST", "/connectors:apply", body, "Idempotency-Key", "k")
+	require.Contains(t, answer, `"failed":2`)
+	require.Equal(t, int64(2), s.view("a").ConfigVersion)
+	out := s.apply("", body, "Idempotency-Key", "k")
+	require.Equal(t, []int{200, 201}, []int{out.Results[0].Status, out.Results[1].Status})
+	require.Equal(t, s.etag("/connectors/a/config"), out.Results[0].ETag)
+	require.Equal(t, int64(2), s.view("a").ConfigVersion)
+	require.Equal(t, 2, s.apply("", body, "Idempotency-Key", "another").Failed)
 }
 
 // dyingAt changes everything but one connector, and dies before it records the end.
