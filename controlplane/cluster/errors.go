@@ -20,11 +20,16 @@ const (
 	Timeout       Code = "timeout"
 	Failed        Code = "failed" // the connector or task itself failed
 	Internal      Code = "internal"
+
+	PreconditionFailed Code = "precondition_failed" // what the request asks to be true first is not
+	KeyReused          Code = "key_reused"          // its key belongs to another request
+	InProgress         Code = "in_progress"         // the first request with its key has not been answered yet
 )
 
 // Codes lists every code, for contract tests.
 func Codes() []Code {
-	return []Code{NotFound, AlreadyExists, Conflict, Invalid, Forbidden, Unavailable, StaleEpoch, Timeout, Failed, Internal}
+	return []Code{NotFound, AlreadyExists, Conflict, Invalid, Forbidden, Unavailable, StaleEpoch, Timeout, Failed, Internal,
+		PreconditionFailed, KeyReused, InProgress}
 }
 
 // Error is an error with a code. Message is shown to users as it is.

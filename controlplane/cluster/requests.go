@@ -2,10 +2,11 @@ package cluster
 
 import "time"
 
-// Author says who asked for a change.
+// Author says who asked for a change, and on which terms.
 type Author struct {
 	Actor     string // user name, or empty when there is no authentication
 	RequestID string
+	Terms
 }
 
 // NewConnector is a validated connector that is to be stored. UID is used only when the connector does not exist yet.

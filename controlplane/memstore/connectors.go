@@ -13,9 +13,29 @@ func unknown(name string) error {
 	return cluster.Errorf(cluster.NotFound, "Connector %s not found", name)
 }
 
+// named is a live connector that the author's conditions allow to change.
+func (s *Store) named(name string, by cluster.Author) (*connector, error) {
+	c := s.names[name]
+	if c == nil {
+		return nil, unknown(name)
+	}
+	return c, c.meets(by, name)
+}
+
+// meets tells whether the author's conditions hold.
+func (c *connector) meets(by cluster.Author, name string) error {
+	if c == nil {
+		return by.If.Check(name, nil)
+	}
+	return by.If.Check(name, &c.Connector)
+}
+
 // CreateConnector implements the store.
 func (s *Store) CreateConnector(ctx context.Context, n cluster.NewConnector) (c cluster.Connector, out []cluster.OutboxMessage, err error) {
 	err = s.enter(ctx, func() error {
+		if err := s.claimKey(n.By.Once); err != nil {
+			return err
+		}
 		c, out, err = s.create(n)
 		return err
 	})
@@ -37,13 +57,20 @@ func (s *Store) create(n cluster.NewConnector) (cluster.Connector, []cluster.Out
 	c.jobs[cluster.InstanceTask] = &job{id: cluster.InstanceJob(n.UID), wanted: true, revision: 1}
 	s.connectors[c.UID], s.names[c.Name], s.used[c.UID] = c, c, true
 	s.log(n.By, "create", c, string(c.Target))
+	s.keepAnswer(n.By.Once, cluster.Outcome{View: cluster.ConnectorView{Connector: c.public()}, Created: true})
 	return c.public(), []cluster.OutboxMessage{s.wake(c)}, nil
 }
 
 // PutConnector implements the store.
 func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p cluster.Connector, created bool, out []cluster.OutboxMessage, err error) {
 	err = s.enter(ctx, func() error {
+		if err := s.claimKey(n.By.Once); err != nil {
+			return err
+		}
 		c := s.names[n.Name]
+		if err := c.meets(n.By, n.Name); err != nil {
+			return err
+		}
 		if c == nil {
 			created = true
 			p, out, err = s.create(n)
@@ -55,6 +82,9 @@ func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p clu
 		// The instance alone: its next task configs decide about the tasks.
 		c.instance().revision = c.Generation
 		s.log(n.By, "configure", c, fmt.Sprintf("version %d", c.ConfigVersion))
+		if n.By.Once != nil {
+			s.keepAnswer(n.By.Once, cluster.Outcome{View: c.view()})
+		}
 		p, out = c.public(), s.tell(c, []cluster.OutboxMessage{s.wake(c)})
 		return nil
 	})
@@ -64,9 +94,12 @@ func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p clu
 // DeleteConnector implements the store.
 func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Author) (out []cluster.OutboxMessage, err error) {
 	err = s.enter(ctx, func() error {
-		c := s.names[name]
-		if c == nil {
-			return unknown(name)
+		if err := s.claimKey(by.Once); err != nil {
+			return err
+		}
+		c, err := s.named(name, by)
+		if err != nil {
+			return err
 		}
 		delete(s.names, name)
 		s.deletions++
@@ -77,6 +110,7 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 			j.unwant()
 		}
 		s.log(by, "delete", c, "")
+		s.keepAnswer(by.Once, cluster.Outcome{})
 		out = append(out, s.wake(c))
 		return nil
 	})
@@ -86,10 +120,10 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 // SetTarget implements the store.
 func (s *Store) SetTarget(ctx context.Context, name string, target cluster.TargetState, by cluster.Author) (out []cluster.OutboxMessage, err error) {
 	err = s.enter(ctx, func() error {
-		c := s.names[name]
+		c, err := s.named(name, by)
 		switch {
-		case c == nil:
-			return unknown(name)
+		case err != nil:
+			return err
 		case c.Target == target:
 			return nil
 		case target != cluster.Started && target != cluster.Paused && target != cluster.Stopped:
@@ -119,9 +153,15 @@ func (s *Store) SetTarget(ctx context.Context, name string, target cluster.Targe
 // RequestRestart implements the store.
 func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t cluster.RestartTicket, out []cluster.OutboxMessage, err error) {
 	err = s.enter(ctx, func() error {
+		if err := s.claimKey(r.By.Once); err != nil {
+			return err
+		}
 		c := s.names[r.Name]
 		if c == nil {
 			return cluster.Errorf(cluster.NotFound, "Unknown connector: %s", r.Name)
+		}
+		if err := c.meets(r.By, r.Name); err != nil {
+			return err
 		}
 		t = cluster.RestartTicket{View: c.view(), Jobs: map[cluster.JobID]int64{}}
 		var selected []*job
@@ -155,6 +195,7 @@ func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t
 			}
 			t.Jobs[j.id] = j.restartSeq
 		}
+		s.keepAnswer(r.By.Once, cluster.Outcome{Ticket: t})
 		if raised > 0 {
 			s.log(r.By, "restart", c, fmt.Sprintf("%d jobs", raised))
 			out = s.tell(c, append(out, s.wake(c)))

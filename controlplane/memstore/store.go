@@ -34,6 +34,7 @@ type Store struct {
 	outbox     []*message // ascending by id
 	lastID     int64
 	audit      []cluster.AuditEntry
+	keys       map[string]keyed
 	floor      cluster.Epoch
 	leader     struct {
 		holder  string
@@ -51,6 +52,7 @@ func New(now func() time.Time) *Store {
 		used:       map[cluster.UID]bool{},
 		sessions:   map[cluster.SessionID]*session{},
 		plugins:    map[pluginKey]cluster.PluginRecord{},
+		keys:       map[string]keyed{},
 	}
 }
 
@@ -231,9 +233,9 @@ func (s *Store) log(by cluster.Author, action string, c *connector, detail strin
 // RecordAction implements the store.
 func (s *Store) RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error {
 	return s.enter(ctx, func() error {
-		c := s.names[name]
-		if c == nil {
-			return unknown(name)
+		c, err := s.named(name, by)
+		if err != nil {
+			return err
 		}
 		s.log(by, action, c, detail)
 		return nil

@@ -52,6 +52,9 @@ func (s *Store) ResetTopics(ctx context.Context, name string, by cluster.Author)
 		if c == nil {
 			return nil
 		}
+		if err := c.meets(by, name); err != nil {
+			return err
+		}
 		clear(c.topics)
 		c.TopicResets++
 		c.Generation++

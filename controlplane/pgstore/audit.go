@@ -111,12 +111,9 @@ func (s *Store) VerifyAudit(ctx context.Context) error {
 // RecordAction implements the store.
 func (s *Store) RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error {
 	return s.inTx(ctx, "recording an action", func(ctx context.Context, t *tx) error {
-		c, err := lockConnector(ctx, t, name)
+		c, err := lockFor(ctx, t, name, by)
 		if err != nil {
 			return err
-		}
-		if c == nil {
-			return unknown(name)
 		}
 		b := &pgx.Batch{}
 		audit(b, &c.connectorRow, by, action, detail)

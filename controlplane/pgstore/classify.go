@@ -21,6 +21,9 @@ func classify(err error, what string) error {
 	if _, ok := errors.AsType[*cluster.Error](err); ok {
 		return err
 	}
+	if was, ok := errors.AsType[*cluster.Recorded](err); ok {
+		return was // no failure
+	}
 	code := codeOf(err)
 	message := what + " failed"
 	switch code {

@@ -108,6 +108,26 @@ func lockConnector(ctx context.Context, t *tx, name string) (*connector, error) 
 	return lock(ctx, t, name, sqlConnectorLock, sqlJobsLock, sqlJobsRead)
 }
 
+// lockFor is lockConnector for a change that needs the connector and that the author's conditions allow.
+func lockFor(ctx context.Context, t *tx, name string, by cluster.Author) (*connector, error) {
+	c, err := lockConnector(ctx, t, name)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil {
+		return nil, unknown(name)
+	}
+	return c, c.meets(by, name)
+}
+
+// meets tells whether the author's conditions hold. The row is locked: they hold until the transaction ends.
+func (c *connector) meets(by cluster.Author, name string) error {
+	if c == nil {
+		return by.If.Check(name, nil)
+	}
+	return by.If.Check(name, &cluster.Connector{UID: cluster.UID(c.UID), ConfigVersion: c.ConfigVersion})
+}
+
 func lock(ctx context.Context, t *tx, key, sqlConnector, sqlLockJobs, sqlJobs string) (*connector, error) {
 	var row *connectorRow
 	c := &connector{}
@@ -169,13 +189,16 @@ func unknown(name string) error {
 // CreateConnector implements the store.
 func (s *Store) CreateConnector(ctx context.Context, n cluster.NewConnector) (c cluster.Connector, out []cluster.OutboxMessage, err error) {
 	err = s.inTx(ctx, "creating connector", func(ctx context.Context, t *tx) error {
+		if err := claimKey(ctx, t, n.By.Once); err != nil {
+			return err
+		}
 		c, out, err = s.create(ctx, t, n)
 		return err
 	})
 	return c, out, err
 }
 
-// create takes one round trip. The unique index on live names decides who comes first.
+// create takes one round trip, without a key. The unique index on live names decides who comes first.
 func (s *Store) create(ctx context.Context, t *tx, n cluster.NewConnector) (cluster.Connector, []cluster.OutboxMessage, error) {
 	config, err := encodeConfig(n.Config)
 	if err != nil {
@@ -196,6 +219,13 @@ func (s *Store) create(ctx context.Context, t *tx, n cluster.NewConnector) (clus
 	b.Queue(sqlVersionInsert, c.UID, 1, c.Config, clean(n.By.Actor))
 	b.Queue(sqlJobsStore, c.UID, []int{cluster.InstanceTask}, []bool{true}, []bool{false}, []int64{1}, []int64{0}, []*string{nil})
 	b.QueuedQueries = append(b.QueuedQueries, entry.QueuedQueries...)
+	p, err := c.connector(0)
+	if err != nil {
+		return cluster.Connector{}, nil, err
+	}
+	if err := keepAnswer(b, n.By.Once, cluster.Outcome{View: cluster.ConnectorView{Connector: p}, Created: true}); err != nil {
+		return cluster.Connector{}, nil, err
+	}
 	out, err := s.notes(ctx, t, b, []note{wake(c.UID, 1)})
 	if err != nil {
 		return cluster.Connector{}, nil, err
@@ -211,16 +241,22 @@ func (s *Store) create(ctx context.Context, t *tx, n cluster.NewConnector) (clus
 		}
 		return cluster.Connector{}, nil, err
 	}
-	p, err := c.connector(0)
-	return p, out, err
+	return p, out, nil
 }
 
 // PutConnector implements the store.
 func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p cluster.Connector, created bool, out []cluster.OutboxMessage, err error) {
 	for range putAttempts {
 		err = s.inTx(ctx, "storing connector config", func(ctx context.Context, t *tx) error {
+			created = false
+			if err := claimKey(ctx, t, n.By.Once); err != nil {
+				return err
+			}
 			c, err := lockConnector(ctx, t, n.Name)
 			if err != nil {
+				return err
+			}
+			if err := c.meets(n.By, n.Name); err != nil {
 				return err
 			}
 			if created = c == nil; created {
@@ -258,6 +294,15 @@ func (s *Store) configure(ctx context.Context, t *tx, c *connector, n cluster.Ne
 	b.Queue(sqlVersionInsert, c.UID, c.ConfigVersion, c.Config, clean(n.By.Actor))
 	b.Queue(sqlVersionPrune, c.UID, c.ConfigVersion)
 	audit(b, &c.connectorRow, n.By, "configure", fmt.Sprintf("version %d", c.ConfigVersion))
+	if n.By.Once != nil {
+		v, err := c.view()
+		if err != nil {
+			return cluster.Connector{}, nil, err
+		}
+		if err := keepAnswer(b, n.By.Once, cluster.Outcome{View: v}); err != nil {
+			return cluster.Connector{}, nil, err
+		}
+	}
 	out, err := s.store(ctx, t, b, c, notes)
 	if err != nil {
 		return cluster.Connector{}, nil, err
@@ -269,12 +314,13 @@ func (s *Store) configure(ctx context.Context, t *tx, c *connector, n cluster.Ne
 // DeleteConnector implements the store.
 func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Author) (out []cluster.OutboxMessage, err error) {
 	err = s.inTx(ctx, "deleting connector", func(ctx context.Context, t *tx) error {
-		c, err := lockConnector(ctx, t, name)
-		if err != nil {
+		out = nil
+		if err := claimKey(ctx, t, by.Once); err != nil {
 			return err
 		}
-		if c == nil {
-			return unknown(name)
+		c, err := lockFor(ctx, t, name, by)
+		if err != nil {
+			return err
 		}
 		c.Deleted = true
 		c.Generation++
@@ -286,6 +332,9 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 		b := &pgx.Batch{}
 		b.Queue(sqlTopicsDelete, c.UID)
 		audit(b, &c.connectorRow, by, "delete", "")
+		if err := keepAnswer(b, by.Once, cluster.Outcome{}); err != nil {
+			return err
+		}
 		out, err = s.store(ctx, t, b, c, []note{wake(c.UID, c.Generation)})
 		return err
 	})
@@ -296,12 +345,9 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 func (s *Store) SetTarget(ctx context.Context, name string, target cluster.TargetState, by cluster.Author) (out []cluster.OutboxMessage, err error) {
 	err = s.inTx(ctx, "setting target state", func(ctx context.Context, t *tx) error {
 		out = nil
-		c, err := lockConnector(ctx, t, name)
+		c, err := lockFor(ctx, t, name, by)
 		if err != nil {
 			return err
-		}
-		if c == nil {
-			return unknown(name)
 		}
 		if c.Target == string(target) {
 			return nil
@@ -340,12 +386,18 @@ func (s *Store) SetTarget(ctx context.Context, name string, target cluster.Targe
 func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (ticket cluster.RestartTicket, out []cluster.OutboxMessage, err error) {
 	err = s.inTx(ctx, "requesting a restart", func(ctx context.Context, t *tx) error {
 		ticket, out = cluster.RestartTicket{}, nil
+		if err := claimKey(ctx, t, r.By.Once); err != nil {
+			return err
+		}
 		c, err := lockConnector(ctx, t, r.Name)
 		if err != nil {
 			return err
 		}
 		if c == nil {
 			return cluster.Errorf(cluster.NotFound, "Unknown connector: %s", r.Name)
+		}
+		if err := c.meets(r.By, r.Name); err != nil {
+			return err
 		}
 		view, err := c.view()
 		if err != nil {
@@ -367,14 +419,17 @@ func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t
 			}
 			ticket.Jobs[j.id()] = j.RestartSeq
 		}
+		b := &pgx.Batch{}
+		if err := keepAnswer(b, r.By.Once, cluster.Outcome{Ticket: ticket}); err != nil {
+			return err
+		}
 		if len(c.changed) == 0 {
-			return nil
+			return t.commit(ctx, b)
 		}
 		notes, err := c.tell([]note{wake(c.UID, c.Generation)})
 		if err != nil {
 			return err
 		}
-		b := &pgx.Batch{}
 		audit(b, &c.connectorRow, r.By, "restart", fmt.Sprintf("%d jobs", len(c.changed)))
 		out, err = s.store(ctx, t, b, c, notes)
 		return err

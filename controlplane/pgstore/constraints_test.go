@@ -63,6 +63,9 @@ func TestFault_DA_1_the_schema_refuses_two_owners_a_second_leader_and_numbers_th
 		"an epoch floor that falls":       `UPDATE cluster_state SET epoch_floor = -1`,
 		"an audit entry that changes":     `UPDATE audit SET actor = 'someone else'`,
 		"a negative number of clearings":  `UPDATE connectors SET topic_resets = -1 WHERE uid = 'u'`,
+		"a key that is too long":          `INSERT INTO request_keys (key, digest, pending, status, header, body) VALUES (repeat('k', 301), decode(repeat('00', 32), 'hex'), false, 200, '{}', '')`,
+		"a key of no request":             `INSERT INTO request_keys (key, digest, pending, status, header, body) VALUES ('k', '', false, 200, '{}', '')`,
+		"a key without an answer":         `INSERT INTO request_keys (key, digest, pending, header, body) VALUES ('k', decode(repeat('00', 32), 'hex'), false, '{}', '')`,
 		"a used topic without a name":     `INSERT INTO active_topics (uid, topic) VALUES ('u', '')`,
 		"tasks of a stopped connector":    `UPDATE connectors SET target = 'STOPPED', task_count = 2 WHERE uid = 'u'`,
 	} {

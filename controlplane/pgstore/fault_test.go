@@ -71,3 +71,48 @@ func TestFault_ZT_5_what_a_former_holder_says_late_is_not_shown(t *testing.T) {
 	require.Equal(t, cluster.Epoch(2), view.Status.Epoch)
 	require.Empty(t, view.Status.Trace)
 }
+
+// Two transactions with one key overlap: whoever comes second neither changes anything nor fails, but waits and hears what the
+// first was answered; if the first gives up, it is the first.
+func TestFault_a_key_in_use_is_waited_for(t *testing.T) {
+	t.Parallel()
+	for _, ending := range []string{"COMMIT", "ROLLBACK"} {
+		t.Run(ending, func(t *testing.T) {
+			t.Parallel()
+			s, schema := open(t)
+			first := connect(t, schema)
+			for _, sql := range []string{"BEGIN", "SELECT pg_advisory_xact_lock(hashtextextended('millrace request key k', 0))",
+				"INSERT INTO request_keys (key, digest, pending, status, header, body) VALUES ('k', decode(repeat('00', 32), 'hex'), false, 201, '{\"A\":\"b\"}', 'first')"} {
+				_, err := first.Exec(t.Context(), sql)
+				require.NoError(t, err)
+			}
+			second := make(chan error, 1)
+			go func() {
+				_, _, err := s.CreateConnector(t.Context(), cluster.NewConnector{UID: "u", Name: "c", Class: "x", Type: cluster.TypeSource, By: cluster.Author{Terms: cluster.Terms{
+					Once: &cluster.Once{Key: "k", Answer: func(cluster.Outcome) cluster.Answer { return cluster.Answer{Status: 200} }}}}})
+				second <- err
+			}()
+			watcher := connect(t, schema)
+			require.Eventually(t, func() bool {
+				var waits int
+				err := watcher.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'advisory'", schema).Scan(&waits)
+				return err == nil && waits == 1
+			}, 8*time.Second, 5*time.Millisecond, "it waits")
+			require.Empty(t, second)
+			_, err := first.Exec(t.Context(), ending)
+			require.NoError(t, err)
+			err = <-second
+			names, listErr := s.ConnectorNames(t.Context())
+			require.NoError(t, listErr)
+			if ending == "ROLLBACK" {
+				require.NoError(t, err)
+				require.Equal(t, []string{"c"}, names)
+				return
+			}
+			var was *cluster.Recorded
+			require.ErrorAs(t, err, &was)
+			require.Equal(t, cluster.Answer{Status: 201, Header: map[string]string{"A": "b"}, Body: []byte("first")}, was.Answer)
+			require.Empty(t, names)
+		})
+	}
+}

@@ -4,8 +4,8 @@
 // Start reading at Open, then tx.go (how transactions run: few round trips, retries), connectors.go (what users change),
 // statuses.go (what runners say), assignments.go (what the scheduler decides). Each file has the SQL of its tables.
 //
-// Locks are always taken in the order leader, cluster_state, runners, sessions, connectors, jobs, and rows of one table
-// in key order, so that no two transactions wait for each other.
+// Locks are always taken in the order request keys, leader, cluster_state, runners, sessions, connectors, jobs, and rows of
+// one table in key order, so that no two transactions wait for each other.
 package pgstore
 
 import (

@@ -104,6 +104,9 @@ func (s *Store) ResetTopics(ctx context.Context, name string, by cluster.Author)
 		if err != nil || c == nil {
 			return err
 		}
+		if err := c.meets(by, name); err != nil {
+			return err
+		}
 		c.TopicResets++
 		c.Generation++
 		for i := range c.Jobs {

@@ -17,40 +17,54 @@ type REST struct{ Base string }
 var client = &http.Client{Timeout: 90 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 func get(ctx context.Context, url string) (int, []byte, error) {
-	return send(ctx, http.MethodGet, url, nil)
+	status, answer, _, err := send(ctx, http.MethodGet, url, nil, nil)
+	return status, answer, err
 }
 
-func send(ctx context.Context, method, url string, body any) (int, []byte, error) {
+func send(ctx context.Context, method, url string, body any, header map[string]string) (int, []byte, http.Header, error) {
 	var in io.Reader = http.NoBody
 	if body != nil {
 		b, err := json.Marshal(body)
 		if err != nil {
-			return 0, nil, err
+			return 0, nil, nil, err
 		}
 		in = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, url, in)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	for name, value := range header {
+		req.Header.Set(name, value)
+	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, nil, err
+		return 0, nil, nil, err
 	}
 	answer, err := io.ReadAll(resp.Body)
-	return resp.StatusCode, answer, errors.Join(err, resp.Body.Close())
+	return resp.StatusCode, answer, resp.Header, errors.Join(err, resp.Body.Close())
 }
 
 // Do sends a request that must be answered with a status below 300.
 func (r REST) Do(ctx context.Context, method, path string, body any) ([]byte, error) {
-	status, answer, err := send(ctx, method, r.Base+path, body)
+	status, answer, _, err := send(ctx, method, r.Base+path, body, nil)
+	return answer, wanted(method, path, status, answer, err)
+}
+
+// Once is Do under a key. replayed: the request had been carried out before.
+func (r REST) Once(ctx context.Context, key, method, path string, body any) (replayed bool, err error) {
+	status, answer, header, err := send(ctx, method, r.Base+path, body, map[string]string{"Idempotency-Key": key})
+	return header.Get("Idempotent-Replayed") != "", wanted(method, path, status, answer, err)
+}
+
+func wanted(method, path string, status int, answer []byte, err error) error {
 	if err == nil && status >= 300 {
 		err = &StatusError{Status: status, Text: fmt.Sprintf("%s %s answered %d: %s", method, path, status, answer)}
 	}
-	return answer, err
+	return err
 }
 
 // StatusError is an answer that is not the wanted one.

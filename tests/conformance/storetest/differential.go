@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -113,6 +114,9 @@ func describe(err error) string {
 	if err == nil {
 		return ""
 	}
+	if was, ok := errors.AsType[*cluster.Recorded](err); ok {
+		return fmt.Sprintf("recorded: %d %v %s", was.Answer.Status, was.Answer.Header, was.Answer.Body)
+	}
 	code := cluster.CodeOf(err)
 	if code == cluster.Invalid {
 		return string(code)
@@ -148,6 +152,11 @@ func (d *duel) check(t *rapid.T) {
 		n, _, err := s.OutboxStats(d.ctx)
 		return n, err
 	})
+	for _, key := range keys {
+		for digest := range byte(2) {
+			read("looking for a key", func(s Store) (any, error) { return nil, s.CheckKey(d.ctx, *once(key, digest)) })
+		}
+	}
 	for _, name := range names {
 		read("listing used topics", func(s Store) (any, error) { return s.ActiveTopics(d.ctx, name) })
 		read("counting former tasks", func(s Store) (any, error) { return s.FormerTasks(d.ctx, name) })

@@ -26,13 +26,14 @@ func (d *duel) operations() map[string]func(*rapid.T, string) {
 		"used topics": d.uses, "reset topics": d.resetTopics, "record": d.record,
 		"acquire": d.acquire, "renew": d.renew, "resign": d.resign,
 		"assign": d.assign, "plan": d.plan, "forget": d.forget, "raise the floor": d.floor,
+		"record answer": d.recordAnswer, "prune keys": d.pruneKeys,
 		"prune sessions": d.pruneSessions, "claim": d.claim, "published": d.published, "prune the outbox": d.pruneOutbox,
 	}
 }
 
 func (d *duel) connector(t *rapid.T) cluster.NewConnector {
 	n := cluster.NewConnector{UID: d.freshUID(), Name: rapid.SampledFrom(names).Draw(t, "name"), Class: class, Type: cluster.TypeSource,
-		Target: pick(t, targets, "", "target"), By: author, Config: config("v", rapid.SampledFrom([]string{"1", "2"}).Draw(t, "v"))}
+		Target: pick(t, targets, "", "target"), By: d.author(t), Config: config("v", rapid.SampledFrom([]string{"1", "2"}).Draw(t, "v"))}
 	if rapid.Bool().Draw(t, "pool") {
 		n.Config[cluster.PoolKey] = ptr("p")
 	}
@@ -66,24 +67,24 @@ func (d *duel) put(t *rapid.T, name string) {
 }
 
 func (d *duel) delete(t *rapid.T, name string) {
-	which := rapid.SampledFrom(names).Draw(t, "name")
+	which, by := rapid.SampledFrom(names).Draw(t, "name"), d.author(t)
 	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
-		out, err := s.DeleteConnector(d.ctx, which, author)
+		out, err := s.DeleteConnector(d.ctx, which, by)
 		return nil, out, err
 	})
 }
 
 func (d *duel) target(t *rapid.T, name string) {
-	which, target := rapid.SampledFrom(names).Draw(t, "name"), pick(t, targets, "HALTED", "target")
+	which, target, by := rapid.SampledFrom(names).Draw(t, "name"), pick(t, targets, "HALTED", "target"), d.author(t)
 	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
-		out, err := s.SetTarget(d.ctx, which, target, author)
+		out, err := s.SetTarget(d.ctx, which, target, by)
 		return nil, out, err
 	})
 }
 
 func (d *duel) restart(t *rapid.T, name string) {
 	r := cluster.RestartRequest{Name: rapid.SampledFrom(names).Draw(t, "name"), IncludeTasks: rapid.Bool().Draw(t, "include tasks"),
-		OnlyFailed: rapid.Bool().Draw(t, "only failed"), By: author}
+		OnlyFailed: rapid.Bool().Draw(t, "only failed"), By: d.author(t)}
 	if rapid.Bool().Draw(t, "one task") {
 		r.Task = ptr(rapid.IntRange(-1, 2).Draw(t, "task"))
 	}

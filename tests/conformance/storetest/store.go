@@ -12,6 +12,11 @@ import (
 
 // Store is every method of a store. Errors are *cluster.Error with the codes named. Every method that changes something
 // is one transaction; the outbox messages it returns are committed in it and not yet published.
+//
+// Every change of a connector that an author asks for keeps to the author's terms (cluster.Terms): it happens only if the
+// precondition holds at the moment of its commit (PreconditionFailed; where the connector has to be there, NotFound comes
+// first). A create, put, delete or restart with a key happens once: when it has happened, *cluster.Recorded is returned
+// instead; KeyReused when the key is another request's, InProgress while its answer is preliminary.
 type Store interface {
 	// --- what the api service uses
 
@@ -48,6 +53,12 @@ type Store interface {
 	ConnectorNames(ctx context.Context) ([]string, error)
 	// ConnectorViews is Connector for all live connectors, sorted by name, in one statement.
 	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
+	// CheckKey looks whether a change that is to happen once has happened: nil when it has not, else the errors of such a
+	// change.
+	CheckKey(ctx context.Context, o cluster.Once) error
+	// RecordAnswer keeps the final answer to a request that changed nothing, or whose change left a preliminary one (then
+	// o.Pending is set). When a final answer is kept already, that one is returned, as by CheckKey.
+	RecordAnswer(ctx context.Context, o cluster.Once, a cluster.Answer) error
 	// Plugins lists the plugins of sessions that are not ended or, when there are none, of all ever registered; sorted
 	// by kind, class, version, without duplicates.
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
@@ -115,6 +126,9 @@ type Store interface {
 	// PruneSessions deletes ended sessions that hold nothing and ended more than keep ago, and deleted connectors
 	// without jobs.
 	PruneSessions(ctx context.Context, keep time.Duration) (deleted int, err error)
+
+	// PruneKeys forgets keys whose answers are older than keep.
+	PruneKeys(ctx context.Context, keep time.Duration) (deleted int, err error)
 
 	// --- history
 

@@ -9,7 +9,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 )
 
-// CreateRequest is the body of POST /connectors.
+// CreateRequest is a connector as a client describes it.
 type CreateRequest struct {
 	Name   string
 	Config cluster.Config
@@ -30,37 +30,71 @@ func (h *Herder) Create(ctx context.Context, r CreateRequest) (info ConnectorInf
 	if err != nil {
 		return ConnectorInfo{}, false, err
 	}
-	return infoOf(cluster.ConnectorView{Connector: c}), h.deliver(out), nil
+	return InfoOf(cluster.ConnectorView{Connector: c}), h.deliver(out), nil
 }
 
 // Put creates a connector or replaces its configuration.
 func (h *Herder) Put(ctx context.Context, name string, config cluster.Config, by cluster.Author) (info ConnectorInfo, created, delivered bool, err error) {
-	n, err := h.accept(ctx, name, config, by)
+	return h.put(ctx, CreateRequest{Name: name, Config: config, By: by})
+}
+
+func (h *Herder) put(ctx context.Context, r CreateRequest) (info ConnectorInfo, created, delivered bool, err error) {
+	if !r.By.If.IsZero() {
+		if _, err := h.find(ctx, r.Name, r.By.If); err != nil {
+			return ConnectorInfo{}, false, false, err
+		}
+	}
+	n, err := h.accept(ctx, r.Name, r.Config, r.By)
 	if err != nil {
 		return ConnectorInfo{}, false, false, err
 	}
+	n.Target = r.Target
 	return h.replace(ctx, n)
 }
 
-// Patch changes some keys of a configuration; null removes a key. As in Kafka Connect, the name in it is not compared with
-// the connector's.
-func (h *Herder) Patch(ctx context.Context, name string, patch cluster.Config, by cluster.Author) (info ConnectorInfo, delivered bool, err error) {
+// find reads the connector that a configuration is for, nil when there is none, and looks whether the author's condition
+// holds before the configuration is judged. The store looks again in the transaction of the change: only that counts.
+func (h *Herder) find(ctx context.Context, name string, p cluster.Precondition) (*cluster.ConnectorView, error) {
 	v, err := h.store.Connector(ctx, name)
-	if err != nil {
-		return ConnectorInfo{}, false, err
+	if cluster.Is(err, cluster.NotFound) {
+		return nil, p.Check(name, nil)
 	}
-	config := v.Config.Clone()
-	for k, value := range patch {
-		if config[k] = value; value == nil {
-			delete(config, k)
+	if err != nil {
+		return nil, err
+	}
+	return &v, p.Check(name, &v.Connector)
+}
+
+// Patch changes some keys of a configuration; null removes a key. As in Kafka Connect, the name in it is not compared with
+// the connector's. What others change at the same time is kept: the keys are put into the version that is replaced.
+func (h *Herder) Patch(ctx context.Context, name string, patch cluster.Config, by cluster.Author) (info ConnectorInfo, delivered bool, err error) {
+	for {
+		v, err := h.store.Connector(ctx, name)
+		if err == nil {
+			err = by.If.Check(name, &v.Connector)
+		}
+		if err != nil {
+			return ConnectorInfo{}, false, err
+		}
+		config := v.Config.Clone()
+		for k, value := range patch {
+			if config[k] = value; value == nil {
+				delete(config, k)
+			}
+		}
+		n, err := h.checked(ctx, name, config, by)
+		if err != nil {
+			return ConnectorInfo{}, false, err
+		}
+		n.By.If = cluster.Precondition{Match: []cluster.ConfigRef{v.Ref()}}
+		info, _, delivered, err = h.replace(ctx, n)
+		if !cluster.Is(err, cluster.PreconditionFailed) {
+			return info, delivered, err
+		}
+		if ctx.Err() != nil { // each time somebody else was faster
+			return ConnectorInfo{}, false, cluster.Wrapf(cluster.Conflict, err, "the configuration kept changing")
 		}
 	}
-	n, err := h.checked(ctx, name, config, by)
-	if err != nil {
-		return ConnectorInfo{}, false, err
-	}
-	info, _, delivered, err = h.replace(ctx, n)
-	return info, delivered, err
 }
 
 // replace stores a configuration that was checked.
@@ -78,7 +112,7 @@ func (h *Herder) replace(ctx context.Context, n cluster.NewConnector) (info Conn
 			v.Connector = c
 		}
 	}
-	return infoOf(v), created, h.deliver(out), nil
+	return InfoOf(v), created, h.deliver(out), nil
 }
 
 // accept checks a configuration that is to be stored under a name, in the order of Kafka Connect.
@@ -138,7 +172,7 @@ func (h *Herder) Expand(ctx context.Context, status, info bool) (map[string]Expa
 			e.Status = &s
 		}
 		if info {
-			i := infoOf(v)
+			i := InfoOf(v)
 			e.Info = &i
 		}
 		out[v.Name] = e
@@ -149,7 +183,7 @@ func (h *Herder) Expand(ctx context.Context, status, info bool) (map[string]Expa
 // Info is one connector.
 func (h *Herder) Info(ctx context.Context, name string) (ConnectorInfo, error) {
 	v, err := h.store.Connector(ctx, name)
-	return infoOf(v), err
+	return InfoOf(v), err
 }
 
 // Tasks lists a connector's tasks with their configurations.

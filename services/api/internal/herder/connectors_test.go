@@ -18,7 +18,7 @@ func TestCreate_stores_the_connector_and_tells_the_schedulers(t *testing.T) {
 	info, delivered, err := w.Create(t.Context(), herder.CreateRequest{Name: " \tlist ", Config: list(), Target: cluster.Paused, By: by})
 	require.NoError(t, err)
 	require.True(t, delivered)
-	require.Equal(t, herder.ConnectorInfo{Name: "list", Config: list("name", "list"), Tasks: []herder.TaskID{}, Type: cluster.TypeSource}, info)
+	require.Equal(t, herder.ConnectorInfo{Name: "list", Config: list("name", "list"), Tasks: []herder.TaskID{}, Type: cluster.TypeSource, Ref: w.view("list").Ref()}, info)
 
 	v := w.view("list")
 	require.Equal(t, source, v.Class)

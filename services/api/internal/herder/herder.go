@@ -4,7 +4,7 @@
 // A change is done when the store has committed it, together with a message to the schedulers; sending that message is a
 // courtesy (Invariants 1 and 2).
 //
-// Start reading at Herder, then connectors.go, lifecycle.go, offsets.go, plugins.go; views.go has the shapes that are answered.
+// Start reading at Herder, then connectors.go, apply.go, lifecycle.go, offsets.go, plugins.go; views.go has the shapes that are answered.
 package herder
 
 import (
@@ -34,6 +34,8 @@ type Store interface {
 	RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error
 	ConnectorNames(ctx context.Context) ([]string, error)
 	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
+	CheckKey(ctx context.Context, o cluster.Once) error
+	RecordAnswer(ctx context.Context, o cluster.Once, a cluster.Answer) error
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
 	KafkaClusterID(ctx context.Context) (string, error)
 	MarkPublished(ctx context.Context, ids []int64) error

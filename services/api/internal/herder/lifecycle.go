@@ -51,9 +51,15 @@ func (h *Herder) RestartSome(ctx context.Context, r cluster.RestartRequest) (inf
 		return StateInfo{}, false, err
 	}
 	delivered = h.deliver(out)
+	info, err = RestartInfo(ticket)
+	return info, delivered, err
+}
+
+// RestartInfo shows a connector as it is once the restart of what was selected has been asked for.
+func RestartInfo(ticket cluster.RestartTicket) (StateInfo, error) {
 	info, ok := statusOf(ticket.View)
 	if !ok {
-		return StateInfo{}, delivered, cluster.Errorf(cluster.NotFound, "Status for connector %s not found", r.Name)
+		return StateInfo{}, cluster.Errorf(cluster.NotFound, "Status for connector %s not found", ticket.View.Name)
 	}
 	if _, selected := ticket.Jobs[cluster.InstanceJob(ticket.View.UID)]; selected {
 		info.Connector.State, info.Connector.Trace = cluster.StateRestarting, ticket.View.Status.Trace
@@ -64,7 +70,7 @@ func (h *Herder) RestartSome(ctx context.Context, r cluster.RestartRequest) (inf
 			info.Tasks[i].State.State, info.Tasks[i].Trace = cluster.StateRestarting, statusIn(ticket.View, job).Trace
 		}
 	}
-	return info, delivered, nil
+	return info, nil
 }
 
 func statusIn(v cluster.ConnectorView, job cluster.JobID) *cluster.Status {

@@ -25,6 +25,8 @@ type ConnectorInfo struct {
 	Config cluster.Config        `json:"config"`
 	Tasks  []TaskID              `json:"tasks"`
 	Type   cluster.ConnectorType `json:"type"`
+
+	Ref cluster.ConfigRef `json:"-"` // the version of the configuration that it shows
 }
 
 // TaskInfo is a task with its configuration.
@@ -89,8 +91,9 @@ type PluginInfo struct {
 	Version string `json:"version,omitempty"`
 }
 
-func infoOf(v cluster.ConnectorView) ConnectorInfo {
-	i := ConnectorInfo{Name: v.Name, Config: v.Config, Tasks: make([]TaskID, len(v.Tasks)), Type: v.Type}
+// InfoOf shows a connector's configuration and tasks.
+func InfoOf(v cluster.ConnectorView) ConnectorInfo {
+	i := ConnectorInfo{Name: v.Name, Config: v.Config, Tasks: make([]TaskID, len(v.Tasks)), Type: v.Type, Ref: v.Ref()}
 	for k, t := range v.Tasks {
 		i.Tasks[k] = TaskID{Connector: v.Name, Task: t.Task}
 	}

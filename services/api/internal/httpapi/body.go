@@ -140,6 +140,10 @@ func parseCreate(b []byte) (out createBody, err error) {
 	if err != nil {
 		return out, err
 	}
+	return readCreate(m)
+}
+
+func readCreate(m map[string]any) (out createBody, err error) {
 	name, err := text(m["name"])
 	if err != nil {
 		return out, err

@@ -38,6 +38,10 @@ var statuses = map[cluster.Code]int{
 	cluster.Timeout:       http.StatusInternalServerError,
 	cluster.Failed:        http.StatusInternalServerError,
 	cluster.Internal:      http.StatusInternalServerError,
+
+	cluster.PreconditionFailed: http.StatusPreconditionFailed,
+	cluster.KeyReused:          http.StatusUnprocessableEntity,
+	cluster.InProgress:         http.StatusConflict,
 }
 
 // raced is what clients see of a write that lost a race; they know the text and try again.

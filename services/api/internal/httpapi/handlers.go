@@ -14,8 +14,6 @@ import (
 	"github.com/millrace/millrace/services/api/internal/herder"
 )
 
-func (r *request) by() cluster.Author { return cluster.Author{Actor: r.user, RequestID: r.id} }
-
 // flag reads a boolean parameter: true exactly when it says "true", in any case.
 func (r *request) flag(name string, absent, empty bool) bool {
 	args := r.Request().URI().QueryArgs()
@@ -119,21 +117,35 @@ func (s *server) create(r *request) error {
 	if err != nil {
 		return err
 	}
-	info, delivered, err := s.herder.Create(r.ctx, herder.CreateRequest{Name: body.name, Config: body.config, Target: body.target, By: r.by()})
+	info, delivered, err := s.herder.Create(r.ctx, herder.CreateRequest{Name: body.name, Config: body.config, Target: body.target, By: r.by(r.connector)})
 	if err != nil {
 		return err
 	}
-	return r.created(info, delivered)
+	return r.done(connectorAnswer(r.base(), info, true), delivered)
 }
 
-func (r *request) created(info herder.ConnectorInfo, delivered bool) error {
-	r.delivery(delivered)
+// base is where the client has found this server.
+func (r *request) base() string {
 	scheme := "http://"
 	if r.Context().IsTLS() {
 		scheme = "https://"
 	}
-	r.Set(fiber.HeaderLocation, scheme+string(r.Request().Host())+"/connectors/"+escape(info.Name))
-	return write(r.Ctx, http.StatusCreated, info)
+	return scheme + string(r.Request().Host())
+}
+
+// connector words the answer to a connector that was created or replaced.
+func (r *request) connector(out cluster.Outcome) cluster.Answer {
+	return connectorAnswer(r.base(), herder.InfoOf(out.View), out.Created)
+}
+
+func connectorAnswer(base string, info herder.ConnectorInfo, created bool) cluster.Answer {
+	a := worded(http.StatusOK, info)
+	a.Header = map[string]string{fiber.HeaderETag: configTag(info.Ref)}
+	if created {
+		a.Status = http.StatusCreated
+		a.Header[fiber.HeaderLocation] = base + "/connectors/" + escape(info.Name)
+	}
+	return a
 }
 
 // escape encodes a name for a path.
@@ -144,15 +156,15 @@ func (s *server) get(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.json(info)
+	return r.tagged(connectorTag(info), info)
 }
 
 func (s *server) remove(r *request) error {
-	delivered, err := s.herder.Delete(r.ctx, r.params[0], r.by())
+	delivered, err := s.herder.Delete(r.ctx, r.params[0], r.by(always(http.StatusNoContent)))
 	if err != nil {
 		return err
 	}
-	return r.empty(http.StatusNoContent, delivered)
+	return r.done(cluster.Answer{Status: http.StatusNoContent}, delivered)
 }
 
 func (s *server) config(r *request) error {
@@ -160,7 +172,7 @@ func (s *server) config(r *request) error {
 	if err != nil {
 		return err
 	}
-	return r.json(info.Config)
+	return r.tagged(configTag(info.Ref), info.Config)
 }
 
 func (r *request) configBody() (cluster.Config, error) {
@@ -176,15 +188,11 @@ func (s *server) putConfig(r *request) error {
 	if err != nil {
 		return err
 	}
-	info, created, delivered, err := s.herder.Put(r.ctx, r.params[0], body, r.by())
+	info, created, delivered, err := s.herder.Put(r.ctx, r.params[0], body, r.by(r.connector))
 	if err != nil {
 		return err
 	}
-	if created {
-		return r.created(info, delivered)
-	}
-	r.delivery(delivered)
-	return r.json(info)
+	return r.done(connectorAnswer(r.base(), info, created), delivered)
 }
 
 func (s *server) patchConfig(r *request) error {
@@ -199,12 +207,11 @@ func (s *server) patchConfig(r *request) error {
 	} else {
 		return bad("The request's body must be a JSON object with the keys to change")
 	}
-	info, delivered, err := s.herder.Patch(r.ctx, r.params[0], patch, r.by())
+	info, delivered, err := s.herder.Patch(r.ctx, r.params[0], patch, r.by(r.connector))
 	if err != nil {
 		return err
 	}
-	r.delivery(delivered)
-	return r.json(info)
+	return r.done(connectorAnswer(r.base(), info, false), delivered)
 }
 
 // emptyBody tells whether there is nothing in a body, or the word null.
@@ -222,20 +229,34 @@ func (s *server) status(r *request) error {
 }
 
 func (s *server) restart(r *request) error {
-	req := cluster.RestartRequest{Name: r.params[0], IncludeTasks: r.flag("includeTasks", false, false), OnlyFailed: r.flag("onlyFailed", false, false), By: r.by()}
+	req := cluster.RestartRequest{Name: r.params[0], IncludeTasks: r.flag("includeTasks", false, false), OnlyFailed: r.flag("onlyFailed", false, false)}
 	if !req.IncludeTasks && !req.OnlyFailed {
-		delivered, err := s.herder.Restart(r.ctx, req.Name, req.By)
+		delivered, err := s.herder.Restart(r.ctx, req.Name, r.byWaiting(http.StatusNoContent))
 		if err != nil {
 			return err
 		}
-		return r.empty(http.StatusNoContent, delivered)
+		return r.done(cluster.Answer{Status: http.StatusNoContent}, delivered)
 	}
+	req.By = r.by(func(out cluster.Outcome) cluster.Answer {
+		info, err := herder.RestartInfo(out.Ticket)
+		if err != nil {
+			return s.refusal(r, err)
+		}
+		return worded(http.StatusAccepted, info)
+	})
 	info, delivered, err := s.herder.RestartSome(r.ctx, req)
 	if err != nil {
 		return err
 	}
-	r.delivery(delivered)
-	return write(r.Ctx, http.StatusAccepted, info)
+	return r.done(worded(http.StatusAccepted, info), delivered)
+}
+
+// byWaiting is by for a change whose effect is waited for: what it is answered at the end is recorded then.
+func (r *request) byWaiting(status int) cluster.Author {
+	if r.key != nil {
+		r.key.Pending = true
+	}
+	return r.by(always(status))
 }
 
 func (s *server) pause(r *request) error {
@@ -251,11 +272,11 @@ func (s *server) stopConnector(r *request) error {
 }
 
 func (s *server) target(r *request, t cluster.TargetState, status int) error {
-	delivered, err := s.herder.SetTarget(r.ctx, r.params[0], t, r.by())
+	delivered, err := s.herder.SetTarget(r.ctx, r.params[0], t, r.by(nil))
 	if err != nil {
 		return err
 	}
-	return r.empty(status, delivered)
+	return r.done(cluster.Answer{Status: status}, delivered)
 }
 
 func (s *server) tasks(r *request) error {
@@ -275,11 +296,11 @@ func (s *server) taskStatus(r *request) error {
 }
 
 func (s *server) restartTask(r *request) error {
-	delivered, err := s.herder.RestartTask(r.ctx, r.params[0], r.task(), r.by())
+	delivered, err := s.herder.RestartTask(r.ctx, r.params[0], r.task(), r.byWaiting(http.StatusNoContent))
 	if err != nil {
 		return err
 	}
-	return r.empty(http.StatusNoContent, delivered)
+	return r.done(cluster.Answer{Status: http.StatusNoContent}, delivered)
 }
 
 func (s *server) plugins(r *request) error {

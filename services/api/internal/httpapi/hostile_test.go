@@ -76,7 +76,7 @@ func (g *generator) request() string {
 	headers := "Host: x\r\n"
 	for range g.IntN(4) {
 		headers += oneOf(g, "Content-Type: application/json", "Accept: application/json", "Accept: "+g.noise(8), "Content-Type: "+g.noise(8), "Authorization: Basic "+g.noise(10),
-			"Origin: http://"+g.noise(5), "X-"+g.noise(4)+": "+g.noise(9), "Expect: 100-continue", "Accept-Encoding: gzip", "If-None-Match: *") + "\r\n"
+			"Origin: http://"+g.noise(5), "X-"+g.noise(4)+": "+g.noise(9), "Expect: 100-continue", "Accept-Encoding: gzip", "If-None-Match: *", "If-Match: "+g.noise(8), "If-None-Match: \""+g.noise(5)+"\"", "Idempotency-Key: "+g.noise(3)) + "\r\n"
 	}
 	return method + " " + g.path() + oneOf(g, " HTTP/1.1", " HTTP/1.1", " HTTP/1.1", " HTTP/1.0", " "+g.noise(5)) + "\r\n" + headers + length + "\r\n" + body
 }

@@ -3,6 +3,8 @@ package httpapi
 import (
 	"net/http"
 	"strings"
+
+	"github.com/millrace/millrace/controlplane/cluster"
 )
 
 func (s *server) loggers(r *request) error { return r.json(s.herder.Loggers()) }
@@ -26,7 +28,7 @@ func (s *server) setLogger(r *request) error {
 		return err
 	}
 	if everywhere {
-		return r.empty(http.StatusNoContent, true)
+		return r.done(cluster.Answer{Status: http.StatusNoContent}, true)
 	}
 	return r.json(changed)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 )
 
@@ -17,11 +18,11 @@ func (s *server) topics(r *request) error {
 }
 
 func (s *server) resetTopics(r *request) error {
-	delivered, err := s.herder.ResetTopics(r.ctx, r.params[0], r.by())
+	delivered, err := s.herder.ResetTopics(r.ctx, r.params[0], r.by(nil))
 	if err != nil {
 		return err
 	}
-	return r.empty(http.StatusAccepted, delivered)
+	return r.done(cluster.Answer{Status: http.StatusAccepted}, delivered)
 }
 
 func (s *server) offsets(r *request) error {
@@ -37,7 +38,7 @@ func (s *server) alterOffsets(r *request) error {
 	if err != nil {
 		return err
 	}
-	message, err := s.herder.AlterOffsets(r.ctx, r.params[0], changes, r.by())
+	message, err := s.herder.AlterOffsets(r.ctx, r.params[0], changes, r.by(nil))
 	if err != nil {
 		return err
 	}
@@ -45,7 +46,7 @@ func (s *server) alterOffsets(r *request) error {
 }
 
 func (s *server) resetOffsets(r *request) error {
-	message, err := s.herder.ResetOffsets(r.ctx, r.params[0], r.by())
+	message, err := s.herder.ResetOffsets(r.ctx, r.params[0], r.by(nil))
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,23 @@ var schemas []byte
 type operation struct {
 	id      string
 	query   []query
+	headers []query        // beyond that of keyed routes
+	tagged  bool           // the answer has an ETag
 	body    string         // schema of the request; "" without one
 	answers map[int]string // schema by status; "" for an answer without a body
 }
 
 type query struct{ name, typ, doc string }
+
+var (
+	ifMatch      = query{"If-Match", "string", "ETags, or * for any: only if the configuration is one of these at the moment of the change; else 412."}
+	ifNoneMatch  = query{"If-None-Match", "string", "ETags, or * for any: 304 if it is one of these."}
+	ifNone       = query{"If-None-Match", "string", "* creates only: 412 if the connector exists."}
+	keyHeader    = query{headerKey, "string", "1 to 255 characters: a repetition within 24 hours changes nothing and gets the first answer; another request with the key gets 422."}
+	conditional  = []query{ifMatch}
+	conditionals = []query{ifMatch, ifNone}
+	unlessKnown  = []query{ifNoneMatch}
+)
 
 func ok(schema string) map[int]string { return map[int]string{http.StatusOK: schema} }
 
@@ -40,26 +52,28 @@ var operations = map[string]operation{
 	"GET /openapi.json": {id: "getOpenAPI", answers: ok("Document")},
 	"GET /connectors": {id: "listConnectors", answers: ok("Connectors"), query: []query{
 		{"expand", "string", "status or info, or both in two parameters: details instead of names."}}},
-	"POST /connectors":             {id: "createConnector", body: "NewConnector", answers: map[int]string{201: "Connector"}},
-	"GET /connectors/{c}":          {id: "getConnector", answers: ok("Connector")},
-	"DELETE /connectors/{c}":       {id: "deleteConnector", answers: map[int]string{204: empty}},
-	"GET /connectors/{c}/config":   {id: "getConfig", answers: ok("StoredConfig")},
-	"PUT /connectors/{c}/config":   {id: "putConfig", body: "Config", answers: map[int]string{200: "Connector", 201: "Connector"}},
-	"PATCH /connectors/{c}/config": {id: "patchConfig", body: "Config", answers: ok("Connector")},
+	"POST /connectors": {id: "createConnector", tagged: true, body: "NewConnector", answers: map[int]string{201: "Connector"}},
+	"POST /connectors:apply": {id: "applyConnectors", body: "ConnectorsToApply", answers: ok("Applied"), query: []query{
+		{"dry_run", "boolean", "true: store nothing, only say what would become of each."}}},
+	"GET /connectors/{c}":          {id: "getConnector", headers: unlessKnown, tagged: true, answers: map[int]string{200: "Connector", 304: empty}},
+	"DELETE /connectors/{c}":       {id: "deleteConnector", headers: conditional, answers: map[int]string{204: empty}},
+	"GET /connectors/{c}/config":   {id: "getConfig", headers: unlessKnown, tagged: true, answers: map[int]string{200: "StoredConfig", 304: empty}},
+	"PUT /connectors/{c}/config":   {id: "putConfig", headers: conditionals, tagged: true, body: "Config", answers: map[int]string{200: "Connector", 201: "Connector"}},
+	"PATCH /connectors/{c}/config": {id: "patchConfig", headers: conditional, tagged: true, body: "Config", answers: ok("Connector")},
 	"GET /connectors/{c}/status":   {id: "getStatus", answers: ok("ConnectorStatus")},
-	"POST /connectors/{c}/restart": {id: "restartConnector", answers: map[int]string{202: "ConnectorStatus", 204: empty}, query: []query{
+	"POST /connectors/{c}/restart": {id: "restartConnector", headers: conditional, answers: map[int]string{202: "ConnectorStatus", 204: empty}, query: []query{
 		{"includeTasks", "boolean", "Restart the tasks, too."}, {"onlyFailed", "boolean", "Restart only what has failed."}}},
-	"PUT /connectors/{c}/pause":                  {id: "pauseConnector", answers: map[int]string{202: empty}},
-	"PUT /connectors/{c}/resume":                 {id: "resumeConnector", answers: map[int]string{202: empty}},
-	"PUT /connectors/{c}/stop":                   {id: "stopConnector", answers: map[int]string{204: empty}},
+	"PUT /connectors/{c}/pause":                  {id: "pauseConnector", headers: conditional, answers: map[int]string{202: empty}},
+	"PUT /connectors/{c}/resume":                 {id: "resumeConnector", headers: conditional, answers: map[int]string{202: empty}},
+	"PUT /connectors/{c}/stop":                   {id: "stopConnector", headers: conditional, answers: map[int]string{204: empty}},
 	"GET /connectors/{c}/tasks":                  {id: "listTasks", answers: ok("Tasks")},
 	"GET /connectors/{c}/tasks/{task}/status":    {id: "getTaskStatus", answers: ok("TaskStatus")},
-	"POST /connectors/{c}/tasks/{task}/restart":  {id: "restartTask", answers: map[int]string{204: empty}},
+	"POST /connectors/{c}/tasks/{task}/restart":  {id: "restartTask", headers: conditional, answers: map[int]string{204: empty}},
 	"GET /connectors/{c}/topics":                 {id: "getTopics", answers: ok("Topics")},
-	"PUT /connectors/{c}/topics/reset":           {id: "resetTopics", answers: map[int]string{202: empty}},
+	"PUT /connectors/{c}/topics/reset":           {id: "resetTopics", headers: conditional, answers: map[int]string{202: empty}},
 	"GET /connectors/{c}/offsets":                {id: "getOffsets", answers: ok("Offsets")},
-	"PATCH /connectors/{c}/offsets":              {id: "alterOffsets", body: "Offsets", answers: ok("Message")},
-	"DELETE /connectors/{c}/offsets":             {id: "resetOffsets", answers: ok("Message")},
+	"PATCH /connectors/{c}/offsets":              {id: "alterOffsets", headers: conditional, body: "Offsets", answers: ok("Message")},
+	"DELETE /connectors/{c}/offsets":             {id: "resetOffsets", headers: conditional, answers: ok("Message")},
 	"PUT /connector-plugins/{p}/config/validate": {id: "validateConfig", body: "Config", answers: ok("Validation")},
 	"GET /admin/loggers":                         {id: "listLoggers", answers: ok("Loggers")},
 	"GET /admin/loggers/{l}":                     {id: "getLogger", answers: ok("LoggerLevel")},
@@ -124,11 +138,21 @@ func (op operation) describe(r Route) m {
 	for _, q := range op.query {
 		parameters = append(parameters, m{"name": q.name, "in": "query", "description": q.doc, "schema": m{"type": q.typ}})
 	}
+	headers := op.headers
+	if r.keyed {
+		headers = append(headers[:len(headers):len(headers)], keyHeader)
+	}
+	for _, h := range headers {
+		parameters = append(parameters, m{"name": h.name, "in": "header", "description": h.doc, "schema": m{"type": h.typ}})
+	}
 	responses := m{"default": m{"description": "What is wrong, in words for people.", "content": content("Error")}}
 	for status, schema := range op.answers {
 		answer := m{"description": http.StatusText(status)}
 		if schema != empty {
 			answer["content"] = content(schema)
+		}
+		if op.tagged {
+			answer["headers"] = m{"ETag": m{"description": "Of this version of the configuration, for If-Match.", "schema": m{"type": "string"}}}
 		}
 		responses[strconv.Itoa(status)] = answer
 	}

@@ -40,7 +40,13 @@ func TestOpenAPI_has_each_route_and_nothing_else(t *testing.T) {
 		require.NotNil(t, op, "%s %s", r.Method, r.Pattern)
 		require.Equal(t, r.Doc, op.Summary)
 		require.Equal(t, r.body, op.RequestBody != nil, "%s %s", r.Method, r.Pattern)
-		require.Len(t, brace.FindAllString(r.Pattern, -1), len(op.Parameters)-len(operations[r.Method+" "+r.Pattern].query))
+		in := map[string]int{}
+		for _, p := range op.Parameters {
+			in[p.Value.In]++
+		}
+		require.Len(t, brace.FindAllString(r.Pattern, -1), in["path"])
+		require.Len(t, operations[r.Method+" "+r.Pattern].query, in["query"])
+		require.Equal(t, r.keyed, op.Parameters.GetByInAndName("header", headerKey) != nil, "%s %s", r.Method, r.Pattern)
 		require.False(t, ids[op.OperationID], op.OperationID)
 		ids[op.OperationID] = true
 	}
@@ -62,6 +68,8 @@ func TestOpenAPI_tells_the_truth_about_answers(t *testing.T) {
 	for _, c := range []struct{ method, pattern, query, body string }{
 		{"GET", "/", "", ""}, {"GET", "/health", "", ""}, {"GET", "/openapi.json", "", ""}, {"GET", "/connectors", "", ""},
 		{"POST", "/connectors", "", `{"name":"c","config":` + config + `,"initial_state":"STOPPED"}`}, {"POST", "/connectors", "", "{"},
+		{"POST", "/connectors:apply", "", `[{"name":"d","config":` + config + `},{"name":"e"}]`}, {"POST", "/connectors:apply", "dry_run=true", `[{"name":"d","config":` + config + `}]`},
+		{"POST", "/connectors:apply", "", "{}"},
 		{"GET", "/connectors", "expand=info&expand=status", ""}, {"GET", "/connectors/{c}", "", ""}, {"GET", "/connectors/{c}/config", "", ""},
 		{"PUT", "/connectors/{c}/config", "", config}, {"PATCH", "/connectors/{c}/config", "", `{"a":1,"b":null}`},
 		{"GET", "/connectors/{c}/status", "", ""}, {"GET", "/connectors/{c}/tasks", "", ""}, {"GET", "/connectors/{c}/tasks/{task}/status", "", ""},
@@ -80,6 +88,7 @@ func TestOpenAPI_tells_the_truth_about_answers(t *testing.T) {
 		resp, body := s.do(c.method, path, c.body)
 		seen[c.method+" "+c.pattern] = true
 		what := fmt.Sprintf("%s %s: %d %s", c.method, path, resp.StatusCode, body)
+		require.Equal(t, operations[c.method+" "+c.pattern].tagged && resp.StatusCode < 300, resp.Header.Get("ETag") != "", what)
 		responses := doc.Paths.Value(c.pattern).GetOperation(c.method).Responses
 		answer := responses.Value(strconv.Itoa(resp.StatusCode))
 		if answer == nil {

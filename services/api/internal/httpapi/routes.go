@@ -15,6 +15,7 @@ type Route struct {
 	Doc     string
 	body    bool // the handler reads a body
 	open    bool // the Content-Type of the request does not matter
+	keyed   bool // an Idempotency-Key makes it happen once
 	handle  handler
 
 	internal bool // reserved for calls between workers: nobody logs in
@@ -28,14 +29,15 @@ func Routes() []Route {
 		{Method: http.MethodGet, Pattern: "/openapi.json", Doc: "This API as an OpenAPI document.", open: true, handle: (*server).openapi},
 
 		{Method: http.MethodGet, Pattern: "/connectors", Doc: "Names of the connectors; with expand=status and expand=info, details.", handle: (*server).list},
-		{Method: http.MethodPost, Pattern: "/connectors", Doc: "Create a connector.", body: true, handle: (*server).create},
+		{Method: http.MethodPost, Pattern: "/connectors", Doc: "Create a connector.", body: true, keyed: true, handle: (*server).create},
+		{Method: http.MethodPost, Pattern: "/connectors:apply", Doc: "Create or replace many connectors at once.", body: true, keyed: true, handle: (*server).apply},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}", Doc: "Configuration and tasks of a connector.", handle: (*server).get},
-		{Method: http.MethodDelete, Pattern: "/connectors/{c}", Doc: "Delete a connector.", handle: (*server).remove},
+		{Method: http.MethodDelete, Pattern: "/connectors/{c}", Doc: "Delete a connector.", keyed: true, handle: (*server).remove},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/config", Doc: "Configuration of a connector.", handle: (*server).config},
-		{Method: http.MethodPut, Pattern: "/connectors/{c}/config", Doc: "Create a connector, or replace its configuration.", body: true, handle: (*server).putConfig},
-		{Method: http.MethodPatch, Pattern: "/connectors/{c}/config", Doc: "Change some keys of a configuration; null removes a key.", body: true, handle: (*server).patchConfig},
+		{Method: http.MethodPut, Pattern: "/connectors/{c}/config", Doc: "Create a connector, or replace its configuration.", body: true, keyed: true, handle: (*server).putConfig},
+		{Method: http.MethodPatch, Pattern: "/connectors/{c}/config", Doc: "Change some keys of a configuration; null removes a key.", body: true, keyed: true, handle: (*server).patchConfig},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/status", Doc: "State of a connector and its tasks.", handle: (*server).status},
-		{Method: http.MethodPost, Pattern: "/connectors/{c}/restart", Doc: "Restart a connector, with includeTasks and onlyFailed also its tasks.", handle: (*server).restart},
+		{Method: http.MethodPost, Pattern: "/connectors/{c}/restart", Doc: "Restart a connector, with includeTasks and onlyFailed also its tasks.", keyed: true, handle: (*server).restart},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/pause", Doc: "Pause a connector and its tasks.", handle: (*server).pause},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/resume", Doc: "Resume a paused or stopped connector.", handle: (*server).resume},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/stop", Doc: "Stop a connector and remove its tasks.", handle: (*server).stopConnector},
@@ -43,7 +45,7 @@ func Routes() []Route {
 		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks", Doc: "Reserved: workers of Kafka Connect call it.", body: true, internal: true, handle: (*server).tasksOfWorker},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/fence", Doc: "Reserved, too.", internal: true, handle: (*server).fence},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/tasks/{task}/status", Doc: "State of a task.", handle: (*server).taskStatus},
-		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks/{task}/restart", Doc: "Restart a task.", handle: (*server).restartTask},
+		{Method: http.MethodPost, Pattern: "/connectors/{c}/tasks/{task}/restart", Doc: "Restart a task.", keyed: true, handle: (*server).restartTask},
 
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/topics", Doc: "Topics that the tasks of a connector have used.", handle: (*server).topics},
 		{Method: http.MethodPut, Pattern: "/connectors/{c}/topics/reset", Doc: "Clear the list of used topics.", handle: (*server).resetTopics},

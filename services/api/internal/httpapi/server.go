@@ -16,6 +16,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/google/uuid"
 
+	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/services/api/internal/herder"
 	"github.com/millrace/millrace/services/api/internal/restconfig"
@@ -112,6 +113,10 @@ type request struct {
 	id     string
 	params []string
 	user   string // who has logged in; "" without a login
+
+	condition cluster.Precondition // of a write
+	key       *keyed               // nil without a key, or where none is looked at
+	sent      cluster.Answer       // what was last sent
 }
 
 // serve finds the route, negotiates, and calls the handler, in the order of Kafka Connect's checks.
@@ -148,7 +153,7 @@ func (s *server) serve(c *fiber.Ctx) (err error) {
 		return s.fail(r, statusError(http.StatusNotFound))
 	}
 	r.params = m.params
-	if err := m.route.handle(s, r); err != nil {
+	if err := s.handle(r, m.route); err != nil {
 		return s.fail(r, err)
 	}
 	if c.Method() == http.MethodHead {
@@ -198,13 +203,22 @@ func (s *server) route(r *request) (m matched, err error) {
 	return m, nil
 }
 
+// handle calls a route's handler, with the terms of the request.
+func (s *server) handle(r *request, route *tableRoute) (err error) {
+	if route.Method != http.MethodGet {
+		if r.condition, err = precondition(r.header(fiber.HeaderIfMatch), r.header(fiber.HeaderIfNoneMatch)); err != nil {
+			return err
+		}
+	}
+	if route.keyed {
+		return s.once(r, route.handle)
+	}
+	return route.handle(s, r)
+}
+
 // fail answers with an error.
 func (s *server) fail(r *request, err error) error {
-	e, logged := answer(err, r.id)
-	if logged {
-		s.log.Error("request failed", slog.String(obs.KeyRequestID, r.id), slog.String("method", r.Method()), slog.Any(obs.KeyErr, err))
-	}
-	if err := write(r.Ctx, e.Code, e); err != nil {
+	if err := r.send(s.refusal(r, err)); err != nil {
 		return err
 	}
 	if r.Method() == http.MethodHead {
@@ -213,27 +227,31 @@ func (s *server) fail(r *request, err error) error {
 	return nil
 }
 
-// write answers with JSON, without escaping <, > and &.
-func write(c *fiber.Ctx, status int, v any) error {
-	var b strings.Builder
+// encode writes JSON, without escaping <, > and &.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// write answers with JSON.
+func write(c *fiber.Ctx, status int, v any) error {
+	b, err := encode(v)
+	if err != nil {
 		return err
 	}
 	c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
-	return c.Status(status).SendString(strings.TrimSuffix(b.String(), "\n"))
+	return c.Status(status).Send(b)
 }
 
-func (r *request) json(v any) error { return write(r.Ctx, http.StatusOK, v) }
-
-// empty answers without a body. delivered tells that the schedulers were told; if not they find out by looking (NO-2).
-func (r *request) empty(status int, delivered bool) error {
-	r.delivery(delivered)
-	r.Status(status)
-	r.Response().Header.SetNoDefaultContentType(true)
-	r.Response().ResetBody()
-	return nil
+func (r *request) json(v any) error {
+	b, err := encode(v)
+	if err != nil {
+		return err
+	}
+	return r.send(cluster.Answer{Status: http.StatusOK, Body: b})
 }
 
 // delivery tells a client that its change takes effect a little later than usual.

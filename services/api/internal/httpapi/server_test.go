@@ -71,12 +71,21 @@ func serve(t *testing.T, fail func() error) *site {
 	_, _, err := s.store.Register(t.Context(), cluster.Registration{Runner: "w:8083", Session: "s", Plugins: []cluster.PluginRef{ref}, KafkaClusterID: "k"})
 	require.NoError(t, err)
 	require.NoError(t, s.store.DefinePlugins(t.Context(), []cluster.PluginRecord{{PluginRef: ref, Definition: []byte(`{}`)}}))
+	s.open(failing{s.store, s}, Options{Metrics: NewMetrics(s.metrics)})
+	return s
+}
+
+// open starts the server on a store.
+func (s *site) open(store herder.Store, o Options) {
+	t := s.T
+	t.Helper()
 	log := slog.New(slog.NewJSONHandler(s.log, nil))
 	bus := s.hub.Connect()
-	h, err := herder.New(herder.Config{Store: failing{s.store, s}, Bus: bus, Logger: log})
+	h, err := herder.New(herder.Config{Store: store, Bus: bus, Logger: log})
 	require.NoError(t, err)
 	s.herder = h
-	srv := New(Options{Herder: h, Logger: log, Metrics: NewMetrics(s.metrics)})
+	o.Herder, o.Logger = h, log
+	srv := New(o)
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	s.addr = ln.Addr().String()
@@ -94,7 +103,17 @@ func serve(t *testing.T, fail func() error) *site {
 		require.NoError(t, h.Close(ctx))
 		require.NoError(t, bus.Close(ctx))
 	})
-	return s
+}
+
+// peer starts another api process beside s, on the same database; nil: it sees the store as it is.
+func (s *site) peer(store herder.Store, o Options) *site {
+	s.Helper()
+	p := &site{T: s.T, store: s.store, hub: s.hub, log: &logs.Buffer{}}
+	if store == nil {
+		store = s.store
+	}
+	p.open(store, o)
+	return p
 }
 
 // do sends a request; headers are pairs, an empty value leaves one out.
@@ -149,7 +168,7 @@ func TestRoutes_each_answers_and_refuses_other_methods(t *testing.T) {
 	t.Parallel()
 	s := serve(t, nil)
 	s.create("c")
-	body := map[string]string{"POST /connectors": `{"name":"d","config":{"connector.class":"` + listSource + `"}}`,
+	body := map[string]string{"POST /connectors:apply": "[]", "POST /connectors": `{"name":"d","config":{"connector.class":"` + listSource + `"}}`,
 		"PUT /connectors/{c}/config": `{"connector.class":"` + listSource + `"}`, "PATCH /connectors/{c}/config": `{"a":"b"}`, "PATCH /connectors/{c}/offsets": `{"offsets":[{}]}`,
 		"PUT /admin/loggers/{l}":                     `{"level":"INFO"}`,
 		"PUT /connector-plugins/{p}/config/validate": `{"connector.class":"` + listSource + `"}`}

@@ -30,6 +30,7 @@ type fake struct {
 	forgotten []wire.Address
 	asked     []wire.Address
 	prunes    int
+	kept      []time.Duration // keys, at each pruning
 }
 
 func (f *fake) Snapshot(context.Context) (cluster.Snapshot, error) {
@@ -60,6 +61,13 @@ func (f *fake) PruneSessions(context.Context, time.Duration) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.prunes++
+	return 0, nil
+}
+
+func (f *fake) PruneKeys(_ context.Context, keep time.Duration) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = append(f.kept, keep)
 	return 0, nil
 }
 

@@ -23,6 +23,7 @@ type Store interface {
 	Snapshot(ctx context.Context) (cluster.Snapshot, error)
 	CommitPlan(ctx context.Context, term cluster.Term, steps []cluster.Decision) ([]cluster.OutboxMessage, error)
 	PruneSessions(ctx context.Context, keep time.Duration) (deleted int, err error)
+	PruneKeys(ctx context.Context, keep time.Duration) (deleted int, err error)
 }
 
 // Bus is what the leader needs of the bus.
@@ -295,6 +296,9 @@ func (l *Loop) prune(ctx context.Context) {
 		}
 		if _, err := l.cfg.Store.PruneSessions(ctx, keepSessions); err != nil && !errors.Is(err, context.Canceled) {
 			l.cfg.Logger.Debug("ended sessions not deleted", slog.Any(obs.KeyErr, err))
+		}
+		if _, err := l.cfg.Store.PruneKeys(ctx, cluster.KeyLife); err != nil && !errors.Is(err, context.Canceled) {
+			l.cfg.Logger.Debug("old request keys not deleted", slog.Any(obs.KeyErr, err))
 		}
 	}
 }

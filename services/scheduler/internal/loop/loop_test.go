@@ -2,6 +2,7 @@ package loop
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,6 +184,7 @@ func TestLead_looks_at_once_then_polls_until_its_context_ends(t *testing.T) {
 			require.InDelta(t, 5, at.Sub(w.f.reads[i]).Seconds(), 1, "5 s, give or take a fifth")
 		}
 		require.Equal(t, 10, w.f.prunes, "once a minute")
+		require.Equal(t, slices.Repeat([]time.Duration{cluster.KeyLife}, 10), w.f.kept)
 	})
 }
 
