@@ -39,6 +39,7 @@ func (s *Session) beats(ctx context.Context, id cluster.SessionID, log *slog.Log
 				log.Info("a scheduler answers again", slog.Int("missed_beats", missed))
 			}
 			missed = 0
+			s.tellKafkaID(ctx, id, log)
 		}
 		s.o.Metrics.answered.Set(boolGauge(err == nil))
 		wait := time.NewTimer(max(s.o.Heartbeat-time.Since(began), s.o.Heartbeat/10))

@@ -75,6 +75,8 @@ type Session struct {
 	mu         sync.Mutex
 	id         cluster.SessionID
 	registered bool // under id
+
+	toldKafkaID string // with the last registration; only the goroutine of Run touches it
 }
 
 // New makes a session; Run starts it.
@@ -197,7 +199,19 @@ func (s *Session) registerOnce(ctx context.Context, id cluster.SessionID) error 
 	if err != nil {
 		return err
 	}
+	s.toldKafkaID = r.KafkaClusterID
 	return s.define(ctx, reply.Missing)
+}
+
+// tellKafkaID registers again when the broker told its cluster's id only after the registration. Registering twice is
+// harmless; when it fails, the next heartbeat tries again.
+func (s *Session) tellKafkaID(ctx context.Context, id cluster.SessionID, log *slog.Logger) {
+	if s.o.KafkaClusterID == nil || s.o.KafkaClusterID() == s.toldKafkaID {
+		return
+	}
+	if err := s.registerOnce(ctx, id); err != nil {
+		log.Debug("the id of the Kafka cluster is not told yet", slog.Any(obs.KeyErr, err))
+	}
 }
 
 // defineAtOnce keeps a message of definitions below the bus's limit.

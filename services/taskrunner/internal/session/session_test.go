@@ -202,18 +202,20 @@ type runner struct {
 
 func startRunner(t *testing.T, hub *membus.Hub, http *session.HTTPDoor) *runner {
 	t.Helper()
-	return startRunnerThat(t, hub, http, 0)
+	return startRunnerThat(t, hub, http, func(*session.Options) {})
 }
 
-func startRunnerThat(t *testing.T, hub *membus.Hub, http *session.HTTPDoor, resync time.Duration) *runner {
+func startRunnerThat(t *testing.T, hub *membus.Hub, http *session.HTTPDoor, change func(*session.Options)) *runner {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	out, leaving := session.NewOutbox(), make(chan struct{})
 	sup := jobs.New(jobs.Options{WorkerID: "r:1", Out: out, Logger: log, Factory: func(cluster.JobSpec) (job.Instance, error) { return instance{leaving}, nil }})
-	s := session.New(session.Options{Registration: cluster.Registration{Runner: "r:1", Capacity: 10},
+	o := session.Options{Registration: cluster.Registration{Runner: "r:1", Capacity: 10},
 		Plugins: []cluster.PluginRecord{{PluginRef: cluster.PluginRef{Class: class, Version: "1", Kind: "source", Digest: "d"}, Definition: []byte(`{"keys":[]}`)}},
-		Bus:     hub.Connect(), HTTP: http, Jobs: sup, Outbox: out, Heartbeat: 20 * time.Millisecond, Resync: resync, Logger: log,
-		KafkaClusterID: func() string { return "k1" }})
+		Bus:     hub.Connect(), HTTP: http, Jobs: sup, Outbox: out, Heartbeat: 20 * time.Millisecond, Logger: log,
+		KafkaClusterID: func() string { return "k1" }}
+	change(&o)
+	s := session.New(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { s.Run(ctx); close(done) }()
@@ -243,6 +245,23 @@ func TestSession_registers_with_its_plugins_and_runs_what_it_is_told(t *testing.
 		return err == nil && v.Status != nil && v.Status.State == cluster.StateRunning && len(v.Tasks) == 1
 	})
 	require.Equal(t, cluster.RunnerID("r:1"), s.status("c").WorkerID)
+}
+
+func TestSession_tells_the_id_of_the_Kafka_cluster_also_when_the_broker_answers_after_the_registration(t *testing.T) {
+	t.Parallel()
+	hub := membus.New(membus.Faults{}, nil)
+	s := newScheduler(t, hub)
+	var kafka atomic.Value
+	kafka.Store("")
+	r := startRunnerThat(t, hub, nil, func(o *session.Options) { o.KafkaClusterID = func() string { return kafka.Load().(string) } })
+	s.eventually("registered", func() bool { return r.Ready(t.Context()) == nil })
+	first := s.session()
+	kafka.Store("k2")
+	s.eventually("the id", func() bool {
+		id, err := s.store.KafkaClusterID(t.Context())
+		return err == nil && id == "k2"
+	})
+	require.Equal(t, first, s.session(), "the session goes on")
 }
 
 func TestFault_LC_1_an_assignment_and_a_status_that_are_lost_come_with_the_heartbeats(t *testing.T) {
@@ -286,7 +305,7 @@ func TestFault_DC_3_task_configs_that_an_older_report_overwrote_come_again(t *te
 	t.Parallel()
 	hub := membus.New(membus.Faults{}, nil)
 	s := newScheduler(t, hub)
-	startRunnerThat(t, hub, nil, 50*time.Millisecond)
+	startRunnerThat(t, hub, nil, func(o *session.Options) { o.Resync = 50 * time.Millisecond })
 	s.eventually("registered", func() bool { return s.session() != "" })
 	c := s.create("c")
 	s.commit(true, cluster.Decision{Kind: cluster.Assign, Job: cluster.InstanceJob(c.UID), Session: s.session(), Epoch: 1})
