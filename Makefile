@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 MODULES := . sdk services/api services/scheduler services/taskrunner services/allinone
 PACKAGES := ./... ./sdk/... ./services/api/... ./services/scheduler/... ./services/taskrunner/... ./services/allinone/...
+# A module of the tests, outside the workspace so that its libraries never choose our versions.
+PROVIDER := tests/clients/provider
 
 # Tools and downloads that outlive a checkout.
 CACHE ?= $(or $(MILLRACE_CACHE),$(HOME)/.cache/millrace)
@@ -27,7 +29,7 @@ run: ## the same, and stay: the REST API is at http://127.0.0.1:8083
 	@$(BIN)/millrace demo -stay
 
 .PHONY: test
-test: ## every test, with the race detector; beside a real Kafka broker where Java and Maven are installed. What is left out is listed
+test: ## every test, with the race detector; beside a real Kafka broker and with other people's clients where they can be had. What is left out is listed
 	@go run ./tests/servers/cmd/servers test $(PACKAGES)
 
 .PHONY: sim
@@ -58,6 +60,7 @@ build: ## compile everything
 .PHONY: vet
 vet: ## go vet over all modules
 	go vet $(PACKAGES)
+	cd $(PROVIDER) && GOWORK=off go vet ./...
 
 .PHONY: fmt
 fmt: ## format all Go files
@@ -86,6 +89,7 @@ $(LINT): tools/go.mod
 lint: $(LINT) ## golangci-lint with the import fences, over all modules
 	@for m in $(MODULES); do if [ -n "$$(find $$m -name '*.go' -print -quit)" ]; then \
 		(cd $$m && echo "lint $$m" && $(LINT) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; fi; done
+	cd $(PROVIDER) && GOWORK=off $(LINT) run --config $(CURDIR)/.golangci.yml ./...
 
 .PHONY: verify
 verify: fmt/check modsync/check vet lint test ## everything CI runs, in CI's order

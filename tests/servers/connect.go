@@ -39,7 +39,7 @@ const restReady = 120 * time.Second // seen: 3 s
 // StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker
 // properties beyond those that a worker needs.
 func StartConnect(ctx context.Context, kafka string, props map[string]string) (c *ConnectProcess, err error) {
-	home, err := fetch(ctx, connectFiles, "connect")
+	home, err := Jars(ctx, connectFiles, "connect")
 	if err != nil {
 		return nil, err
 	}

@@ -50,7 +50,7 @@ const (
 )
 
 // kafkaHome fetches the broker once and returns its folder.
-func kafkaHome(ctx context.Context) (string, error) { return fetch(ctx, kafkaFiles, "kafka") }
+func kafkaHome(ctx context.Context) (string, error) { return Jars(ctx, kafkaFiles, "kafka") }
 
 // StartKafka starts a broker and returns when it answers. It dies with this process.
 func StartKafka(ctx context.Context, o KafkaOptions) (*KafkaProcess, error) {

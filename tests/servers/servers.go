@@ -27,11 +27,14 @@ const (
 // Missing leaves a test out, or fails it where everything must run.
 func Missing(t testing.TB, why error) {
 	t.Helper()
-	if os.Getenv(RequireAllVariable) != "" { //nolint:forbidigo // a test's switch
+	if RequireAll() {
 		t.Fatal(why)
 	}
 	t.Skip("left out: " + why.Error())
 }
+
+// RequireAll tells whether nothing may be left out.
+func RequireAll() bool { return os.Getenv(RequireAllVariable) != "" } //nolint:forbidigo // a test's switch
 
 // Brokers runs a test against every broker: the embedded one and a real one.
 func Brokers(t *testing.T, test func(t *testing.T, bootstrap string)) {

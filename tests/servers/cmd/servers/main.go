@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/millrace/millrace/tests/clients"
 	"github.com/millrace/millrace/tests/servers"
 )
 
@@ -41,7 +42,7 @@ func beside(ctx context.Context, f func(env []string) int) int {
 		defer kafka.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // it dies with us anyway
 		fmt.Fprintln(os.Stderr, "servers: a real Kafka broker runs at", kafka.Bootstrap())
 		env = append(env, servers.KafkaVariable+"="+kafka.Bootstrap())
-	case os.Getenv(servers.RequireAllVariable) != "": //nolint:forbidigo // a test's switch
+	case servers.RequireAll():
 		fmt.Fprintln(os.Stderr, "servers:", err)
 		return 1
 	default:
@@ -60,6 +61,9 @@ func run(ctx context.Context, env, args []string) int {
 const testTimeout = "20m"
 
 func test(ctx context.Context, env, packages []string) int {
+	if err := clients.Prepare(ctx, "."); err != nil {
+		fmt.Fprintln(os.Stderr, "servers:", err) // the tests that need it say so, too
+	}
 	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-race", "-shuffle=on", "-timeout", testTimeout, "-json"}, packages...)...) //nolint:gosec // packages
 	cmd.Stderr, cmd.Env = os.Stderr, env
 	out, err := cmd.StdoutPipe()
@@ -71,7 +75,7 @@ func test(ctx context.Context, env, packages []string) int {
 	}
 	left := report(out, os.Stdout)
 	code := codeOf(cmd.Wait())
-	if left > 0 && os.Getenv(servers.RequireAllVariable) != "" { //nolint:forbidigo // a test's switch
+	if left > 0 && servers.RequireAll() {
 		fmt.Fprintln(os.Stderr, "servers: nothing may be left out here")
 		return 1
 	}
