@@ -182,7 +182,7 @@ func TestCodes_are_distinct_and_not_empty(t *testing.T) {
 		require.False(t, seen[c], "%s twice", c)
 		seen[c] = true
 	}
-	require.Len(t, seen, 13)
+	require.Len(t, seen, 15)
 }
 
 func drawJob(t *rapid.T, name string) cluster.JobID {

@@ -11,7 +11,7 @@ import (
 // does not matter; the input is not changed.
 func DigestHeld(held []HeldJob) string {
 	sorted := slices.Clone(held)
-	slices.SortFunc(sorted, func(a, b HeldJob) int { return compareJobs(a.Job, b.Job) })
+	slices.SortFunc(sorted, func(a, b HeldJob) int { return CompareJobs(a.Job, b.Job) })
 	h := sha256.New()
 	for _, j := range sorted {
 		_, _ = fmt.Fprintf(h, "%s %d %d\n", j.Job, j.Epoch, j.Revision)
@@ -22,7 +22,7 @@ func DigestHeld(held []HeldJob) string {
 // DigestStatuses is DigestHeld for what was reported of each job; traces are left out.
 func DigestStatuses(statuses []Status) string {
 	sorted := slices.Clone(statuses)
-	slices.SortFunc(sorted, func(a, b Status) int { return compareJobs(a.Job, b.Job) })
+	slices.SortFunc(sorted, func(a, b Status) int { return CompareJobs(a.Job, b.Job) })
 	h := sha256.New()
 	for _, s := range sorted {
 		_, _ = fmt.Fprintf(h, "%s %d %d %d %s\n", s.Job, s.Epoch, s.Revision, s.RestartSeq, s.State)
@@ -30,7 +30,8 @@ func DigestStatuses(statuses []Status) string {
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
-func compareJobs(a, b JobID) int {
+// CompareJobs orders job ids as Less does.
+func CompareJobs(a, b JobID) int {
 	switch {
 	case a.Less(b):
 		return -1

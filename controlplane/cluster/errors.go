@@ -18,6 +18,8 @@ const (
 	Unavailable   Code = "unavailable" // something we need is away; may pass by itself
 	StaleEpoch    Code = "stale_epoch" // the writer is not the current holder or leader any more
 	Timeout       Code = "timeout"
+	Gone          Code = "gone"   // what is asked for was there and is not kept any more
+	Busy          Code = "busy"   // a bound of this process is reached; may pass by itself
 	Failed        Code = "failed" // the connector or task itself failed
 	Internal      Code = "internal"
 
@@ -28,7 +30,7 @@ const (
 
 // Codes lists every code, for contract tests.
 func Codes() []Code {
-	return []Code{NotFound, AlreadyExists, Conflict, Invalid, Forbidden, Unavailable, StaleEpoch, Timeout, Failed, Internal,
+	return []Code{NotFound, AlreadyExists, Conflict, Invalid, Forbidden, Unavailable, StaleEpoch, Timeout, Gone, Busy, Failed, Internal,
 		PreconditionFailed, KeyReused, InProgress}
 }
 

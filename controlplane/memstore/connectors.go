@@ -3,8 +3,6 @@ package memstore
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/millrace/millrace/controlplane/cluster"
 )
@@ -58,6 +56,7 @@ func (s *Store) create(n cluster.NewConnector) (cluster.Connector, []cluster.Out
 	s.connectors[c.UID], s.names[c.Name], s.used[c.UID] = c, c, true
 	s.log(n.By, "create", c, string(c.Target))
 	s.keepAnswer(n.By.Once, cluster.Outcome{View: cluster.ConnectorView{Connector: c.public()}, Created: true})
+	s.emit(cluster.Created(c.Connector))
 	return c.public(), []cluster.OutboxMessage{s.wake(c)}, nil
 }
 
@@ -76,6 +75,7 @@ func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p clu
 			p, out, err = s.create(n)
 			return err
 		}
+		before := c.visible()
 		c.Config, c.Class, c.Type = n.Config.Clone(), n.Class, n.Type
 		c.ConfigVersion++
 		c.Generation++
@@ -85,6 +85,7 @@ func (s *Store) PutConnector(ctx context.Context, n cluster.NewConnector) (p clu
 		if n.By.Once != nil {
 			s.keepAnswer(n.By.Once, cluster.Outcome{View: c.view()})
 		}
+		s.emit(cluster.Changes(before, c.visible())...)
 		p, out = c.public(), s.tell(c, []cluster.OutboxMessage{s.wake(c)})
 		return nil
 	})
@@ -101,6 +102,7 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 		if err != nil {
 			return err
 		}
+		before := c.visible()
 		delete(s.names, name)
 		s.deletions++
 		c.Deleted, c.deletedAt = true, s.deletions
@@ -111,6 +113,7 @@ func (s *Store) DeleteConnector(ctx context.Context, name string, by cluster.Aut
 		}
 		s.log(by, "delete", c, "")
 		s.keepAnswer(by.Once, cluster.Outcome{})
+		s.emit(cluster.Changes(before, c.visible())...)
 		out = append(out, s.wake(c))
 		return nil
 	})
@@ -129,6 +132,7 @@ func (s *Store) SetTarget(ctx context.Context, name string, target cluster.Targe
 		case target != cluster.Started && target != cluster.Paused && target != cluster.Stopped:
 			return cluster.Errorf(cluster.Invalid, "there is no target state %q", target)
 		}
+		before := c.visible()
 		c.Target = target
 		c.Generation++
 		if target == cluster.Stopped {
@@ -144,6 +148,7 @@ func (s *Store) SetTarget(ctx context.Context, name string, target cluster.Targe
 			}
 		}
 		s.log(by, "target", c, string(target))
+		s.emit(cluster.Changes(before, c.visible())...)
 		out = s.tell(c, append(out, s.wake(c)))
 		return nil
 	})
@@ -180,7 +185,7 @@ func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t
 				}
 			}
 		}
-		raised := 0
+		raised, before := 0, c.visible()
 		for _, j := range selected {
 			applied := int64(0)
 			if j.status != nil {
@@ -198,6 +203,7 @@ func (s *Store) RequestRestart(ctx context.Context, r cluster.RestartRequest) (t
 		s.keepAnswer(r.By.Once, cluster.Outcome{Ticket: t})
 		if raised > 0 {
 			s.log(r.By, "restart", c, fmt.Sprintf("%d jobs", raised))
+			s.emit(cluster.Changes(before, c.visible())...)
 			out = s.tell(c, append(out, s.wake(c)))
 		}
 		return nil
@@ -246,24 +252,4 @@ func (c *connector) ended() bool {
 		}
 	}
 	return true
-}
-
-// ConnectorNames implements the store.
-func (s *Store) ConnectorNames(ctx context.Context) (names []string, err error) {
-	err = s.enter(ctx, func() error {
-		names = slices.Sorted(maps.Keys(s.names))
-		return nil
-	})
-	return names, err
-}
-
-// ConnectorViews implements the store.
-func (s *Store) ConnectorViews(ctx context.Context) (views []cluster.ConnectorView, err error) {
-	err = s.enter(ctx, func() error {
-		for _, name := range slices.Sorted(maps.Keys(s.names)) {
-			views = append(views, s.names[name].view())
-		}
-		return nil
-	})
-	return views, err
 }

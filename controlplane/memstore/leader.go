@@ -90,6 +90,7 @@ func (s *Store) Snapshot(ctx context.Context) (snap cluster.Snapshot, err error)
 			}
 			c := s.connectors[j.id.UID]
 			pool, _ := c.Config.Get(cluster.PoolKey)
+			pool = clean(pool)
 			snap.Jobs = append(snap.Jobs, cluster.JobView{Job: j.id, Name: c.Name, Class: c.Class, Pool: pool, Wanted: j.wanted,
 				Fenceable: c.fenceable && !j.id.IsInstance(), Revision: j.revision, Load: 1, Session: j.session, Epoch: j.epoch, Releasing: j.releasing})
 		}
@@ -106,6 +107,7 @@ func (s *Store) CommitPlan(ctx context.Context, term cluster.Term, steps []clust
 		}
 		undo := s.remember()
 		var told []func() cluster.OutboxMessage
+		ended := s.lingering(steps)
 		for _, d := range steps {
 			tell, err := s.step(d)
 			if err != nil {
@@ -116,12 +118,30 @@ func (s *Store) CommitPlan(ctx context.Context, term cluster.Term, steps []clust
 				told = append(told, tell)
 			}
 		}
+		s.emit(ended...)
 		for _, tell := range told {
 			out = append(out, tell())
 		}
 		return nil
 	})
 	return out, err
+}
+
+// lingering are the events of statuses that end when their jobs are forgotten, of connectors that live.
+func (s *Store) lingering(steps []cluster.Decision) (events []cluster.Event) {
+	var forgotten []*job
+	for _, d := range steps {
+		if j := s.job(d.Job); d.Kind == cluster.Forget && j != nil && !s.connectors[d.Job.UID].Deleted {
+			forgotten = append(forgotten, j)
+		}
+	}
+	slices.SortFunc(forgotten, func(a, b *job) int { return cluster.CompareJobs(a.id, b.id) })
+	for _, j := range forgotten {
+		if e, changed := cluster.StateChange(s.connectors[j.id.UID].Name, j.id, j.shown(), nil); changed {
+			events = append(events, e)
+		}
+	}
+	return events
 }
 
 // remember copies what a plan can change and returns how to put it back.

@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -13,7 +14,7 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 	err = s.enter(ctx, func() error {
 		accepted = make([]bool, len(statuses))
 		var woken []cluster.UID
-		was := map[*job]*cluster.Status{} // of those that are spoken of, before the batch
+		was, showed := map[*job]*cluster.Status{}, map[*job]*cluster.Status{} // of those that are spoken of, before the batch
 		for i, st := range statuses {
 			j := s.job(st.Job)
 			// Invariant 3: only the current holder speaks for a job.
@@ -22,7 +23,7 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 			}
 			accepted[i] = true
 			if _, again := was[j]; !again {
-				was[j] = j.status
+				was[j], showed[j] = j.status, j.shown()
 			}
 			st.Trace, st.Version, st.Reason, st.WorkerID = clean(st.Trace), clean(st.Version), clean(st.Reason), cluster.RunnerID(clean(string(st.WorkerID)))
 			j.status = &st
@@ -38,6 +39,13 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 		for j, before := range was {
 			if before == nil || j.status == nil || *before != *j.status {
 				changed = append(changed, j.id.UID)
+			}
+		}
+		for _, j := range slices.SortedFunc(maps.Keys(showed), func(a, b *job) int { return cluster.CompareJobs(a.id, b.id) }) {
+			if c := s.connectors[j.id.UID]; !c.Deleted {
+				if e, seen := cluster.StateChange(c.Name, j.id, showed[j], j.shown()); seen {
+					s.emit(e)
+				}
 			}
 		}
 		slices.Sort(changed)
@@ -74,6 +82,7 @@ func (s *Store) StoreTaskConfigs(ctx context.Context, r cluster.TaskConfigReport
 		if changed = s.differ(c, r); !changed {
 			return nil
 		}
+		before := c.visible()
 		c.Generation++
 		c.TaskSet++
 		c.published = r.ConfigVersion
@@ -90,6 +99,7 @@ func (s *Store) StoreTaskConfigs(ctx context.Context, r cluster.TaskConfigReport
 				t.unwant()
 			}
 		}
+		s.emit(cluster.Changes(before, c.visible())...)
 		out = s.tell(c, append(out, s.wake(c)))
 		return nil
 	})

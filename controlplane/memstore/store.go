@@ -35,6 +35,8 @@ type Store struct {
 	lastID     int64
 	audit      []cluster.AuditEntry
 	keys       map[string]keyed
+	events     []cluster.Event // ascending by number
+	lastEvent  int64
 	floor      cluster.Epoch
 	leader     struct {
 		holder  string

@@ -55,6 +55,7 @@ func (s *Store) ResetTopics(ctx context.Context, name string, by cluster.Author)
 		if err := c.meets(by, name); err != nil {
 			return err
 		}
+		before := c.visible()
 		clear(c.topics)
 		c.TopicResets++
 		c.Generation++
@@ -64,6 +65,7 @@ func (s *Store) ResetTopics(ctx context.Context, name string, by cluster.Author)
 			}
 		}
 		s.log(by, "reset topics", c, "")
+		s.emit(cluster.Changes(before, c.visible())...)
 		out = s.tell(c, append(out, s.wake(c)))
 		return nil
 	})

@@ -41,6 +41,7 @@ type plan struct {
 	changed   map[cluster.JobID]bool
 	former    map[cluster.JobID]*cluster.Former
 	forgotten keys
+	ended     []endedStatus // of forgotten jobs
 	told      []cluster.Decision
 }
 
@@ -70,6 +71,9 @@ func (s *Store) CommitPlan(ctx context.Context, term cluster.Term, steps []clust
 		if err != nil {
 			return err
 		}
+		if err := queueEvents(b, endedStatuses(p.ended)); err != nil {
+			return err
+		}
 		if out, err = s.notes(ctx, t, b, notes); err != nil {
 			return err
 		}
@@ -83,7 +87,7 @@ func (s *Store) CommitPlan(ctx context.Context, term cluster.Term, steps []clust
 
 // lockPlan locks and reads everything that the steps are about.
 func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Decision) (*plan, []string, error) {
-	var k keys
+	var k, forget keys
 	var lose, targets, uids []string
 	for _, d := range steps {
 		switch d.Kind {
@@ -92,7 +96,9 @@ func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Dec
 			continue
 		case cluster.Assign:
 			targets, uids = append(targets, string(d.Session)), append(uids, string(d.Job.UID))
-		case cluster.Release, cluster.Forget:
+		case cluster.Forget:
+			forget.add(d.Job)
+		case cluster.Release:
 		}
 		k.add(d.Job)
 	}
@@ -125,6 +131,9 @@ func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Dec
 	b.Queue(sqlPlanJobs, k.uids, k.tasks, lose).Query(into(&jobs))
 	if len(uids) > 0 {
 		b.Queue(sqlSpecs, uids).Query(into(&connectors))
+	}
+	if len(forget.uids) > 0 {
+		b.Queue(sqlStatusesOfLive, forget.uids, forget.tasks).Query(into(&p.ended))
 	}
 	if err := t.send(ctx, b); err != nil {
 		return nil, nil, err

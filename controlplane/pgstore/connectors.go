@@ -80,6 +80,7 @@ type connector struct {
 	connectorRow
 	Jobs    []jobRow // the instance, then tasks ascending
 	changed []*jobRow
+	before  cluster.Visible // as it was read
 }
 
 func (c *connector) instance() *jobRow { return &c.Jobs[0] }
@@ -142,10 +143,11 @@ func lock(ctx context.Context, t *tx, key, sqlConnector, sqlLockJobs, sqlJobs st
 		return nil, nil
 	}
 	c.connectorRow = *row
+	c.before = c.visible()
 	return c, nil
 }
 
-// store queues what changed of a connector, with the messages about it, and commits.
+// store queues what changed of a connector, with the events and messages about it, and commits.
 func (s *Store) store(ctx context.Context, t *tx, b *pgx.Batch, c *connector, notes []note) ([]cluster.OutboxMessage, error) {
 	b.Queue(sqlConnectorUpdate, c.UID, c.Config, c.ConfigVersion, c.Class, c.Type, c.Target, c.Generation, c.TaskSet, c.TaskCount,
 		c.Published, c.Fenceable, c.AuditHash, c.TopicResets, c.Deleted)
@@ -156,6 +158,9 @@ func (s *Store) store(ctx context.Context, t *tx, b *pgx.Batch, c *connector, no
 			tasks[i], wanted[i], gone[i], revisions[i], restarts[i], configs[i] = j.Task, j.Wanted, j.Gone, j.Revision, j.RestartSeq, j.TaskConfig
 		}
 		b.Queue(sqlJobsStore, c.UID, tasks, wanted, gone, revisions, restarts, configs)
+	}
+	if err := queueEvents(b, cluster.Changes(c.before, c.visible())); err != nil {
+		return nil, err
 	}
 	out, err := s.notes(ctx, t, b, notes)
 	if err != nil {
@@ -224,6 +229,9 @@ func (s *Store) create(ctx context.Context, t *tx, n cluster.NewConnector) (clus
 		return cluster.Connector{}, nil, err
 	}
 	if err := keepAnswer(b, n.By.Once, cluster.Outcome{View: cluster.ConnectorView{Connector: p}, Created: true}); err != nil {
+		return cluster.Connector{}, nil, err
+	}
+	if err := queueEvents(b, []cluster.Event{cluster.Created(p)}); err != nil {
 		return cluster.Connector{}, nil, err
 	}
 	out, err := s.notes(ctx, t, b, []note{wake(c.UID, 1)})

@@ -102,7 +102,7 @@ func TestFault_a_key_in_use_is_waited_for(t *testing.T) {
 			_, err := first.Exec(t.Context(), ending)
 			require.NoError(t, err)
 			err = <-second
-			names, listErr := s.ConnectorNames(t.Context())
+			names, listErr := s.FindNames(t.Context(), cluster.ConnectorQuery{})
 			require.NoError(t, listErr)
 			if ending == "ROLLBACK" {
 				require.NoError(t, err)

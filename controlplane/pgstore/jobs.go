@@ -60,12 +60,16 @@ func (j *jobRow) status() *cluster.Status {
 
 // shown is the status as readers see it: RESTARTING between a restart request and the first report that knows of it. That
 // is worked out here and not stored, so that no late report can undo it.
-func (j *jobRow) shown() *cluster.Status {
-	s := j.status()
-	if s != nil && j.Wanted && s.RestartSeq < j.RestartSeq && s.State != cluster.StateUnassigned {
-		s.State = cluster.StateRestarting
+func (j *jobRow) shown() *cluster.Status { return j.show(j.status()) }
+
+// show is how readers see a status of the job.
+func (j *jobRow) show(s *cluster.Status) *cluster.Status {
+	if s == nil || !j.Wanted || s.RestartSeq >= j.RestartSeq || s.State == cluster.StateUnassigned {
+		return s
 	}
-	return s
+	restarting := *s
+	restarting.State = cluster.StateRestarting
+	return &restarting
 }
 
 func (j *jobRow) shownState() cluster.State {

@@ -20,7 +20,7 @@ FROM sessions s WHERE s.state <> 'closed'
 ORDER BY s.runner COLLATE "C", s.id COLLATE "C"`
 	sqlSnapshotJobs = `
 SELECT j.uid, j.task, j.wanted, j.revision, j.session, j.epoch, j.releasing, c.name, c.class, c.fenceable,
-    coalesce(c.config ->> '` + cluster.PoolKey + `', '') AS pool
+    coalesce(c.own_keys ->> '` + cluster.PoolKey + `', '') AS pool
 FROM jobs j JOIN connectors c USING (uid) WHERE NOT j.gone
 ORDER BY j.uid COLLATE "C", j.task`
 )

@@ -17,7 +17,7 @@ SELECT 1 FROM jobs j JOIN unnest($1::text[], $2::int[]) AS k (uid, task) USING (
 ORDER BY j.uid, j.task FOR NO KEY UPDATE OF j`
 	sqlStatusJobs = `SELECT ` + sqlJobColumns + `
 FROM jobs j JOIN unnest($1::text[], $2::int[]) AS k (uid, task) USING (uid, task) LEFT JOIN statuses s USING (uid, task)`
-	sqlGenerations = `SELECT uid, generation FROM connectors WHERE uid = ANY($1)`
+	sqlOwners = `SELECT uid, name, generation, deleted_at IS NOT NULL AS deleted FROM connectors WHERE uid = ANY($1)`
 
 	sqlStatusStore = `
 INSERT INTO statuses (uid, task, session, epoch, revision, restart_seq, state, worker_id, trace, version, released, reason)
@@ -65,7 +65,7 @@ func (s *Store) StoreStatuses(ctx context.Context, statuses []cluster.Status) (a
 }
 
 func (s *Store) storeStatuses(ctx context.Context, t *tx, statuses []cluster.Status) ([]bool, []cluster.UID, []cluster.OutboxMessage, error) {
-	slots, generations, err := lockSlots(ctx, t, statuses)
+	slots, owners, err := lockSlots(ctx, t, statuses)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -91,14 +91,17 @@ func (s *Store) storeStatuses(ctx context.Context, t *tx, statuses []cluster.Sta
 		}
 	}
 	b := &pgx.Batch{}
-	changed := queueStatuses(b, slots)
+	changed, events := queueStatuses(b, slots, owners)
 	if b.Len() == 0 {
 		return accepted, nil, nil, nil
+	}
+	if err := queueEvents(b, events); err != nil {
+		return nil, nil, nil, err
 	}
 	var notes []note
 	slices.Sort(woken)
 	for _, uid := range slices.Compact(woken) {
-		notes = append(notes, wake(uid, generations[uid]))
+		notes = append(notes, wake(uid, owners[uid].Generation))
 	}
 	out, err := s.notes(ctx, t, b, notes)
 	if err != nil {
@@ -107,8 +110,15 @@ func (s *Store) storeStatuses(ctx context.Context, t *tx, statuses []cluster.Sta
 	return accepted, changed, out, t.commit(ctx, b)
 }
 
-// lockSlots locks the jobs that the statuses are about, and reads their connectors' generations.
-func lockSlots(ctx context.Context, t *tx, statuses []cluster.Status) (map[cluster.JobID]*slot, map[string]int64, error) {
+// owner is what a status needs to know of its connector.
+type owner struct {
+	UID, Name  string
+	Generation int64
+	Deleted    bool
+}
+
+// lockSlots locks the jobs that the statuses are about, and reads their connectors by uid.
+func lockSlots(ctx context.Context, t *tx, statuses []cluster.Status) (map[cluster.JobID]*slot, map[string]owner, error) {
 	slots := make(map[cluster.JobID]*slot, len(statuses))
 	var k keys
 	for _, st := range statuses {
@@ -118,14 +128,11 @@ func lockSlots(ctx context.Context, t *tx, statuses []cluster.Status) (map[clust
 		}
 	}
 	var jobs []jobRow
-	var gens []struct {
-		UID        string
-		Generation int64
-	}
+	var all []owner
 	b := &pgx.Batch{}
 	b.Queue(sqlStatusJobsLock, k.uids, k.tasks)
 	b.Queue(sqlStatusJobs, k.uids, k.tasks).Query(into(&jobs))
-	b.Queue(sqlGenerations, k.uids).Query(into(&gens))
+	b.Queue(sqlOwners, k.uids).Query(into(&all))
 	if err := t.send(ctx, b); err != nil {
 		return nil, nil, err
 	}
@@ -133,20 +140,22 @@ func lockSlots(ctx context.Context, t *tx, statuses []cluster.Status) (map[clust
 		st := j.status()
 		slots[j.id()] = &slot{jobRow: j, was: st, now: st}
 	}
-	generations := make(map[string]int64, len(gens))
-	for _, g := range gens {
-		generations[g.UID] = g.Generation
+	owners := make(map[string]owner, len(all))
+	for _, o := range all {
+		owners[o.UID] = o
 	}
-	return slots, generations, nil
+	return slots, owners, nil
 }
 
-// queueStatuses queues what differs from what is stored and lists the connectors it is about, sorted.
-func queueStatuses(b *pgx.Batch, slots map[cluster.JobID]*slot) []cluster.UID {
+// queueStatuses queues what differs from what is stored and lists the connectors it is about, sorted, and what readers can see
+// of it.
+func queueStatuses(b *pgx.Batch, slots map[cluster.JobID]*slot, owners map[string]owner) ([]cluster.UID, []cluster.Event) {
 	var set, gone, free keys
 	var sessions, states, workers, traces, versions, reasons []string
 	var epochs, revisions, restarts []int64
 	var released []bool
 	var changed []cluster.UID
+	var events []cluster.Event
 	ordered := make([]*slot, 0, len(slots))
 	for _, j := range slots {
 		if j != nil {
@@ -162,6 +171,11 @@ func queueStatuses(b *pgx.Batch, slots map[cluster.JobID]*slot) []cluster.UID {
 	for _, j := range ordered {
 		if j.released {
 			free.add(j.id())
+		}
+		if o := owners[j.UID]; !o.Deleted {
+			if e, seen := cluster.StateChange(o.Name, j.id(), j.show(j.was), j.show(j.now)); seen {
+				events = append(events, e)
+			}
 		}
 		switch {
 		case j.now == nil && (j.was != nil || j.released):
@@ -186,5 +200,5 @@ func queueStatuses(b *pgx.Batch, slots map[cluster.JobID]*slot) []cluster.UID {
 	if len(free.uids) > 0 {
 		b.Queue(sqlJobsRelease, free.uids, free.tasks)
 	}
-	return slices.Compact(changed)
+	return slices.Compact(changed), events
 }

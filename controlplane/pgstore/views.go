@@ -3,8 +3,6 @@ package pgstore
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/millrace/millrace/controlplane/cluster"
 )
 
@@ -16,13 +14,11 @@ SELECT c.name, CASE WHEN j.task < 0 THEN c.config::text ELSE '' END AS config, c
 FROM connectors c JOIN jobs j USING (uid) LEFT JOIN statuses s USING (uid, task)
 WHERE (j.task < 0 OR NOT j.gone) AND `
 	sqlViewOne  = sqlViews + `c.name = $1 AND c.deleted_at IS NULL ORDER BY j.task`
-	sqlViewAll  = sqlViews + `c.deleted_at IS NULL ORDER BY c.name COLLATE "C", j.task`
 	sqlViewLast = sqlViews + `c.uid = (
     SELECT l.uid FROM connectors l
     WHERE l.name = $1 AND (l.deleted_at IS NULL OR EXISTS (SELECT 1 FROM jobs k WHERE k.uid = l.uid AND NOT k.gone))
     ORDER BY l.deleted_at DESC NULLS FIRST LIMIT 1
 ) ORDER BY j.task`
-	sqlNames = `SELECT name FROM connectors WHERE deleted_at IS NULL ORDER BY name COLLATE "C"`
 )
 
 type viewRow struct {
@@ -85,19 +81,4 @@ func (s *Store) Connector(ctx context.Context, name string) (cluster.ConnectorVi
 // LastConnector implements the store.
 func (s *Store) LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error) {
 	return s.oneView(ctx, sqlViewLast, name)
-}
-
-// ConnectorViews implements the store.
-func (s *Store) ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error) {
-	return s.views(ctx, sqlViewAll)
-}
-
-// ConnectorNames implements the store.
-func (s *Store) ConnectorNames(ctx context.Context) ([]string, error) {
-	rows, err := s.pool.Query(ctx, sqlNames)
-	if err != nil {
-		return nil, classify(err, "listing connectors")
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return names, classify(err, "listing connectors")
 }

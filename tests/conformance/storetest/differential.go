@@ -59,7 +59,8 @@ type duel struct {
 	uids     []cluster.UID // ever used
 	sessions []cluster.SessionID
 	leases   []cluster.LeaderLease
-	outbox   [][2]int64 // ids of the messages made, by the oracle and by the subject
+	read     [2]cluster.EventToken // up to where events were read, of the oracle and of the subject
+	outbox   [][2]int64            // ids of the messages made, by the oracle and by the subject
 
 	snap         cluster.Snapshot // of the last check
 	views        []cluster.ConnectorView
@@ -74,6 +75,7 @@ var equal = cmp.Options{
 	cmpopts.EquateEmpty(),
 	cmpopts.IgnoreFields(cluster.RunnerView{}, "Age", "Joined"),
 	cmpopts.IgnoreFields(cluster.AuditEntry{}, "Seq", "At"),
+	cmpopts.IgnoreFields(cluster.Event{}, "At"),
 	cmp.Transformer("message", func(m cluster.OutboxMessage) message {
 		e, err := wire.Open(m.Payload)
 		if err != nil {
@@ -141,10 +143,10 @@ func (d *duel) check(t *rapid.T) {
 	if d.snap, ok = read("reading the snapshot", func(s Store) (any, error) { return s.Snapshot(d.ctx) }).(cluster.Snapshot); !ok {
 		t.Fatal("no snapshot")
 	}
-	if d.views, ok = read("reading connectors", func(s Store) (any, error) { return s.ConnectorViews(d.ctx) }).([]cluster.ConnectorView); !ok {
+	if d.views, ok = read("reading connectors", func(s Store) (any, error) { return s.FindConnectors(d.ctx, cluster.ConnectorQuery{}) }).([]cluster.ConnectorView); !ok {
 		t.Fatal("no connectors")
 	}
-	read("listing names", func(s Store) (any, error) { return s.ConnectorNames(d.ctx) })
+	read("listing names", func(s Store) (any, error) { return s.FindNames(d.ctx, cluster.ConnectorQuery{}) })
 	read("listing plugins", func(s Store) (any, error) { return s.Plugins(d.ctx) })
 	read("reading the Kafka cluster id", func(s Store) (any, error) { return s.KafkaClusterID(d.ctx) })
 	read("reading the audit trail", func(s Store) (any, error) { return s.Audit(d.ctx, 3) })
@@ -156,6 +158,21 @@ func (d *duel) check(t *rapid.T) {
 		for digest := range byte(2) {
 			read("looking for a key", func(s Store) (any, error) { return nil, s.CheckKey(d.ctx, *once(key, digest)) })
 		}
+	}
+	read("reading events", func(s Store) (any, error) {
+		at := &d.read[0]
+		if s == d.subject {
+			at = &d.read[1]
+		}
+		events, err := s.Events(d.ctx, *at, 100)
+		if len(events) > 0 {
+			*at = events[len(events)-1].Token()
+		}
+		return events, err
+	})
+	for _, q := range d.queries() {
+		read("finding names", func(s Store) (any, error) { return s.FindNames(d.ctx, q) })
+		read("finding connectors", func(s Store) (any, error) { return s.FindConnectors(d.ctx, q) })
 	}
 	for _, name := range names {
 		read("listing used topics", func(s Store) (any, error) { return s.ActiveTopics(d.ctx, name) })

@@ -27,7 +27,7 @@ func (d *duel) operations() map[string]func(*rapid.T, string) {
 		"acquire": d.acquire, "renew": d.renew, "resign": d.resign,
 		"assign": d.assign, "plan": d.plan, "forget": d.forget, "raise the floor": d.floor,
 		"record answer": d.recordAnswer, "prune keys": d.pruneKeys,
-		"prune sessions": d.pruneSessions, "claim": d.claim, "published": d.published, "prune the outbox": d.pruneOutbox,
+		"prune sessions": d.pruneSessions, "prune events": d.pruneEvents, "claim": d.claim, "published": d.published, "prune the outbox": d.pruneOutbox,
 	}
 }
 
@@ -36,6 +36,9 @@ func (d *duel) connector(t *rapid.T) cluster.NewConnector {
 		Target: pick(t, targets, "", "target"), By: d.author(t), Config: config("v", rapid.SampledFrom([]string{"1", "2"}).Draw(t, "v"))}
 	if rapid.Bool().Draw(t, "pool") {
 		n.Config[cluster.PoolKey] = ptr("p")
+	}
+	if rapid.Bool().Draw(t, "label") {
+		n.Config[cluster.LabelPrefix+"team"] = ptr(rapid.SampledFrom([]string{"x", "y"}).Draw(t, "team"))
 	}
 	if rapid.Bool().Draw(t, "null") {
 		n.Config["null"] = nil
@@ -312,4 +315,22 @@ func (d *duel) pruneSessions(t *rapid.T, name string) {
 		n, err := s.PruneSessions(d.ctx, keep)
 		return answer{n}, nil, err
 	})
+}
+
+func (d *duel) pruneEvents(t *rapid.T, name string) {
+	most := rapid.IntRange(0, 3).Draw(t, "most")
+	_, _ = d.both(t, name, func(s Store) (answer, []cluster.OutboxMessage, error) {
+		n, err := s.PruneEvents(d.ctx, time.Hour, most)
+		return answer{n}, nil, err
+	})
+}
+
+// queries are selections by all that a connector can be selected by.
+func (d *duel) queries() []cluster.ConnectorQuery {
+	all := []cluster.ConnectorQuery{{After: "a", Limit: 1}, {Prefix: "b"}, {Classes: []string{class, "none"}}, {Types: []cluster.ConnectorType{cluster.TypeSink}},
+		{Labels: []cluster.Label{{Name: "team", Value: "x"}}}}
+	for _, s := range states {
+		all = append(all, cluster.ConnectorQuery{States: []cluster.State{s}}, cluster.ConnectorQuery{TaskStates: []cluster.State{s}})
+	}
+	return all
 }

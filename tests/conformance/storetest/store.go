@@ -49,16 +49,22 @@ type Store interface {
 	// FormerTasks is one more than the highest number of a task that a connector of the name, live or deleted and not yet
 	// forgotten, has or has had: tasks that may still believe that they have to write.
 	FormerTasks(ctx context.Context, name string) (int, error)
-	// ConnectorNames lists the live connectors, sorted.
-	ConnectorNames(ctx context.Context) ([]string, error)
-	// ConnectorViews is Connector for all live connectors, sorted by name, in one statement.
-	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
 	// CheckKey looks whether a change that is to happen once has happened: nil when it has not, else the errors of such a
 	// change.
 	CheckKey(ctx context.Context, o cluster.Once) error
 	// RecordAnswer keeps the final answer to a request that changed nothing, or whose change left a preliminary one (then
 	// o.Pending is set). When a final answer is kept already, that one is returned, as by CheckKey.
 	RecordAnswer(ctx context.Context, o cluster.Once, a cluster.Answer) error
+	// FindNames lists the live connectors that a query selects, in byte order; FindConnectors reads them as Connector does, in
+	// one statement.
+	FindNames(ctx context.Context, q cluster.ConnectorQuery) ([]string, error)
+	FindConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.ConnectorView, error)
+	// Events reads up to limit events behind a token, in their order, which is the same for everybody and for ever: whoever
+	// reads on from the token of the last one it has got misses none and gets none twice. Those of one connector come in the
+	// order of its changes. Gone when the token's place is not known: events behind it may have been deleted.
+	Events(ctx context.Context, after cluster.EventToken, limit int) ([]cluster.Event, error)
+	// LastEvent is the token of the last event. What changes from now on comes behind it.
+	LastEvent(ctx context.Context) (cluster.EventToken, error)
 	// Plugins lists the plugins of sessions that are not ended or, when there are none, of all ever registered; sorted
 	// by kind, class, version, without duplicates.
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
@@ -126,6 +132,8 @@ type Store interface {
 	// PruneSessions deletes ended sessions that hold nothing and ended more than keep ago, and deleted connectors
 	// without jobs.
 	PruneSessions(ctx context.Context, keep time.Duration) (deleted int, err error)
+	// PruneEvents deletes the oldest events, down to a number and those older than maxAge; the last one stays.
+	PruneEvents(ctx context.Context, maxAge time.Duration, most int) (deleted int, err error)
 
 	// PruneKeys forgets keys whose answers are older than keep.
 	PruneKeys(ctx context.Context, keep time.Duration) (deleted int, err error)

@@ -13,7 +13,7 @@ import (
 // Run proves that a store keeps the contract of Store. open makes an empty one for each test; it is closed by its own
 // cleanup.
 func Run(t *testing.T, open func(t *testing.T) Store) {
-	for _, group := range [][]test{connectorTests, termTests, restartTests, jobTests, topicTests, planTests, outboxTests, leaseTests, runnerTests} {
+	for _, group := range [][]test{connectorTests, termTests, restartTests, jobTests, topicTests, queryTests, eventTests, planTests, outboxTests, leaseTests, runnerTests} {
 		for _, c := range group {
 			t.Run(c.name, func(t *testing.T) {
 				t.Parallel()

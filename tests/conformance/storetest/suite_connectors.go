@@ -22,7 +22,7 @@ var connectorTests = []test{
 		require.Equal(w, cluster.Paused, v.Target)
 		require.Nil(w, v.Status)
 		require.Empty(w, v.Tasks)
-		names, err := w.ConnectorNames(w.Context())
+		names, err := w.FindNames(w.Context(), cluster.ConnectorQuery{})
 		require.NoError(w, err)
 		require.Equal(w, []string{"c"}, names)
 	}},
@@ -51,7 +51,7 @@ var connectorTests = []test{
 			w.create(name)
 			require.Equal(w, name, w.view(name).Name)
 		}
-		views, err := w.ConnectorViews(w.Context())
+		views, err := w.FindConnectors(w.Context(), cluster.ConnectorQuery{})
 		require.NoError(w, err)
 		require.Len(w, views, 6)
 	}},

@@ -156,7 +156,7 @@ var termTests = []test{
 			o := once(c.key, byte(i))
 			require.NoError(w, w.CheckKey(w.Context(), *o), c.key)
 			require.NoError(w, c.change(keyedBy(o)), c.key)
-			before, err := w.ConnectorViews(w.Context())
+			before, err := w.FindConnectors(w.Context(), cluster.ConnectorQuery{})
 			require.NoError(w, err)
 			for _, err := range []error{c.change(keyedBy(o)), w.CheckKey(w.Context(), *o)} {
 				a := w.recorded(err)
@@ -167,7 +167,7 @@ var termTests = []test{
 			another := once(c.key, byte(i+100))
 			w.code(cluster.KeyReused, c.change(keyedBy(another)))
 			w.code(cluster.KeyReused, w.CheckKey(w.Context(), *another))
-			after, err := w.ConnectorViews(w.Context())
+			after, err := w.FindConnectors(w.Context(), cluster.ConnectorQuery{})
 			require.NoError(w, err)
 			require.Equal(w, before, after, c.key)
 		}

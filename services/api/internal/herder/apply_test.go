@@ -65,7 +65,7 @@ func TestApply_says_of_each_that_there_was_no_time_left(t *testing.T) {
 	for _, a := range w.Apply(ctx, requests(20), false) {
 		w.refused(a.Err, cluster.Timeout, "Send it again")
 	}
-	names, err := w.Names(t.Context())
+	names, _, err := w.Names(t.Context(), cluster.ConnectorQuery{})
 	require.NoError(t, err)
 	require.Empty(t, names)
 }

@@ -146,21 +146,8 @@ func (h *Herder) Delete(ctx context.Context, name string, by cluster.Author) (de
 	return h.deliver(out), nil
 }
 
-// Names lists the connectors.
-func (h *Herder) Names(ctx context.Context) ([]string, error) {
-	names, err := h.store.ConnectorNames(ctx)
-	if names == nil {
-		names = []string{}
-	}
-	return names, err
-}
-
-// Expand lists the connectors with details. With status, connectors that have none yet are left out, as in Kafka Connect.
-func (h *Herder) Expand(ctx context.Context, status, info bool) (map[string]Expanded, error) {
-	views, err := h.store.ConnectorViews(ctx)
-	if err != nil {
-		return nil, err
-	}
+// expand gives details of connectors. With status, those that have none yet are left out, as in Kafka Connect.
+func expand(views []cluster.ConnectorView, status, info bool) map[string]Expanded {
 	out := make(map[string]Expanded, len(views))
 	for _, v := range views {
 		var e Expanded
@@ -177,7 +164,7 @@ func (h *Herder) Expand(ctx context.Context, status, info bool) (map[string]Expa
 		}
 		out[v.Name] = e
 	}
-	return out, nil
+	return out
 }
 
 // Info is one connector.

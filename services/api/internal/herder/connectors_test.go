@@ -61,7 +61,7 @@ func TestCreate_refuses_what_is_wrong_and_stores_nothing(t *testing.T) {
 		w.refused(err, c.code, c.parts...)
 		require.False(t, delivered, name)
 	}
-	names, err := w.Names(t.Context())
+	names, _, err := w.Names(t.Context(), cluster.ConnectorQuery{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"taken"}, names)
 }
@@ -128,7 +128,7 @@ func TestDelete_takes_the_name_at_once_and_shows_what_is_on_its_way_out(t *testi
 func TestReading_shows_what_is_stored_and_what_was_last_seen(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	names, err := w.Names(t.Context())
+	names, _, err := w.Names(t.Context(), cluster.ConnectorQuery{})
 	require.NoError(t, err)
 	require.Equal(t, []string{}, names, "an empty list is not null")
 
@@ -153,16 +153,16 @@ func TestReading_shows_what_is_stored_and_what_was_last_seen(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want.Tasks[1], ts)
 
-	all, err := w.Expand(t.Context(), false, true)
+	all, _, err := w.Expand(t.Context(), cluster.ConnectorQuery{}, false, true)
 	require.NoError(t, err)
 	require.Len(t, all, 2)
 	require.Nil(t, all["list"].Status)
 	require.Equal(t, &info, all["list"].Info)
-	all, err = w.Expand(t.Context(), true, true)
+	all, _, err = w.Expand(t.Context(), cluster.ConnectorQuery{}, true, true)
 	require.NoError(t, err)
 	require.Len(t, all, 1, "one that has no status yet is left out, as in Kafka Connect")
 	require.Equal(t, &want, all["list"].Status)
-	all, err = w.Expand(t.Context(), false, false)
+	all, _, err = w.Expand(t.Context(), cluster.ConnectorQuery{}, false, false)
 	require.NoError(t, err)
 	require.Equal(t, herder.Expanded{}, all["young"])
 
@@ -198,8 +198,8 @@ func TestA_database_that_fails_is_not_taken_for_one_that_knows_nothing(t *testin
 		"create":        func() error { _, _, err := w.Create(ctx, herder.CreateRequest{Name: "a", Config: list()}); return err },
 		"put":           func() error { _, _, _, err := w.Put(ctx, "a", list(), by); return err },
 		"patch":         func() error { _, _, err := w.Patch(ctx, "a", list(), by); return err },
-		"names":         func() error { _, err := w.Names(ctx); return err },
-		"expand":        func() error { _, err := w.Expand(ctx, true, true); return err },
+		"names":         func() error { _, _, err := w.Names(ctx, cluster.ConnectorQuery{}); return err },
+		"expand":        func() error { _, _, err := w.Expand(ctx, cluster.ConnectorQuery{}, true, true); return err },
 		"info":          func() error { _, err := w.Info(ctx, "a"); return err },
 		"tasks":         func() error { _, err := w.Tasks(ctx, "a"); return err },
 		"status":        func() error { _, err := w.Status(ctx, "a"); return err },

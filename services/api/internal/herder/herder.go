@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/services/api/internal/feed"
 )
 
 // Store is what the api needs of the store; tests/conformance/storetest documents the methods.
@@ -32,10 +33,11 @@ type Store interface {
 	ResetTopics(ctx context.Context, name string, by cluster.Author) ([]cluster.OutboxMessage, error)
 	FormerTasks(ctx context.Context, name string) (int, error)
 	RecordAction(ctx context.Context, name, action, detail string, by cluster.Author) error
-	ConnectorNames(ctx context.Context) ([]string, error)
-	ConnectorViews(ctx context.Context) ([]cluster.ConnectorView, error)
 	CheckKey(ctx context.Context, o cluster.Once) error
 	RecordAnswer(ctx context.Context, o cluster.Once, a cluster.Answer) error
+	FindNames(ctx context.Context, q cluster.ConnectorQuery) ([]string, error)
+	FindConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.ConnectorView, error)
+	feed.Store
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
 	KafkaClusterID(ctx context.Context) (string, error)
 	MarkPublished(ctx context.Context, ids []int64) error
@@ -64,6 +66,8 @@ type Config struct {
 	LeaveTimeout time.Duration
 	// NoTopicTracking and NoTopicReset are topic.tracking.enable=false and topic.tracking.allow.reset=false.
 	NoTopicTracking, NoTopicReset bool
+	// MaxStreams bounds the streams of events at a time. 0 = 256.
+	MaxStreams int
 }
 
 // Herder is safe for concurrent use. Close it.
@@ -77,6 +81,7 @@ type Herder struct {
 	leave                  time.Duration
 	noTopics, noTopicReset bool
 	changes                changes
+	feed                   *feed.Feed
 
 	stop, stopLevels func()
 	sending          sync.WaitGroup
@@ -96,6 +101,7 @@ func New(cfg Config) (*Herder, error) {
 	if h.leave <= 0 {
 		h.leave = 10 * time.Second
 	}
+	h.feed = feed.New(feed.Config{Store: h.store, Changed: h.changes.next, Logger: h.log, Most: cfg.MaxStreams})
 	var err error
 	if h.stop, err = cfg.Bus.Listen(wire.Events, h.changes.heard); err != nil {
 		return nil, err
@@ -107,12 +113,12 @@ func New(cfg Config) (*Herder, error) {
 	return h, nil
 }
 
-// Close waits until what was committed has been sent, or ctx ends.
+// Close waits until what was committed has been sent, or ctx ends. Streams of events must have been closed.
 func (h *Herder) Close(ctx context.Context) error {
 	h.stop()
 	h.stopLevels()
 	done := make(chan struct{})
-	go func() { h.sending.Wait(); close(done) }()
+	go func() { h.sending.Wait(); h.feed.Close(); close(done) }()
 	select {
 	case <-done:
 		return nil
@@ -127,6 +133,7 @@ const publishTimeout = 2 * time.Second
 // deliver sends committed messages once, without waiting. It tells whether the bus was up: if not, the schedulers find out
 // by themselves, a little later.
 func (h *Herder) deliver(out []cluster.OutboxMessage) (up bool) {
+	h.changes.heard(nil) // whoever watches here need not wait until somebody tells
 	if h.bus.Connected() == 0 {
 		return false
 	}
@@ -153,7 +160,7 @@ func (h *Herder) deliver(out []cluster.OutboxMessage) (up bool) {
 	return true
 }
 
-// changes wakes those who wait for a status.
+// changes wakes those who wait for a status, or watch.
 type changes struct {
 	mu   sync.Mutex
 	wake chan struct{} // closed at the next change

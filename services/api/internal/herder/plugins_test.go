@@ -111,7 +111,7 @@ func TestValidate_respects_the_deadline_of_the_request(t *testing.T) {
 		_, _, err := w.Create(ctx, herder.CreateRequest{Name: "list", Config: list(), By: by})
 		require.Error(t, err, "there is no time left to store it")
 		require.Equal(t, 300*time.Millisecond, time.Since(began))
-		names, err := w.Names(t.Context())
+		names, _, err := w.Names(t.Context(), cluster.ConnectorQuery{})
 		require.NoError(t, err)
 		require.Empty(t, names)
 	})
@@ -153,7 +153,7 @@ func TestValidate_a_connector_that_panics_or_refuses_is_told_of_and_not_stored(t
 		w.serve(func(context.Context, wire.ValidateRequest) (validate.Infos, error) { return validate.Infos{}, fail() })
 		_, _, err := w.Create(t.Context(), herder.CreateRequest{Name: "list", Config: list(), By: by})
 		require.Error(t, err, name)
-		names, err := w.Names(t.Context())
+		names, _, err := w.Names(t.Context(), cluster.ConnectorQuery{})
 		require.NoError(t, err)
 		require.Empty(t, names, name)
 	}

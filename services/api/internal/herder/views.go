@@ -101,11 +101,7 @@ func InfoOf(v cluster.ConnectorView) ConnectorInfo {
 }
 
 func stateOf(s cluster.Status) State {
-	out := State{State: s.State, WorkerID: s.WorkerID, Version: s.Version}
-	if s.State == cluster.StateFailed || s.State == cluster.StateRestarting {
-		out.Trace = s.Trace
-	}
-	return out
+	return State{State: s.State, WorkerID: s.WorkerID, Trace: s.ShownTrace(), Version: s.Version}
 }
 
 // statusOf is a connector's state; false before anything was reported.

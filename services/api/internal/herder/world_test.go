@@ -45,10 +45,12 @@ type brokenStore struct {
 	err error
 }
 
-func (b *brokenStore) ConnectorViews(context.Context) ([]cluster.ConnectorView, error) {
+func (b *brokenStore) FindConnectors(context.Context, cluster.ConnectorQuery) ([]cluster.ConnectorView, error) {
 	return nil, b.err
 }
-func (b *brokenStore) ConnectorNames(context.Context) ([]string, error) { return nil, b.err }
+func (b *brokenStore) FindNames(context.Context, cluster.ConnectorQuery) ([]string, error) {
+	return nil, b.err
+}
 func (b *brokenStore) Connector(context.Context, string) (cluster.ConnectorView, error) {
 	return cluster.ConnectorView{}, b.err
 }

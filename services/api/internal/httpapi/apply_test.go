@@ -86,7 +86,7 @@ func TestApply_takes_what_is_good_beside_what_is_bad(t *testing.T) {
 	require.Contains(t, string(out.Results[6].Body), "earlier item")
 	require.Equal(t, int64(1), s.view("a").ConfigVersion)
 	require.Equal(t, cluster.Stopped, s.view("c").Target)
-	names, err := s.store.ConnectorNames(t.Context())
+	names, err := s.store.FindNames(t.Context(), cluster.ConnectorQuery{})
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "c"}, names)
 
@@ -135,7 +135,7 @@ func TestApply_is_bounded(t *testing.T) {
 	require.Equal(t, uint64(maxApply), *described(t, s).Components.Schemas["ConnectorsToApply"].Value.MaxItems)
 	out := s.apply("", items(maxApply))
 	require.Zero(t, out.Failed)
-	names, err := s.store.ConnectorNames(t.Context())
+	names, err := s.store.FindNames(t.Context(), cluster.ConnectorQuery{})
 	require.NoError(t, err)
 	require.Len(t, names, maxApply)
 	for body, want := range map[string]string{"{}": "JSON array", "7": "JSON array", "null": "JSON array", "[": "no JSON", "": "No content", "[] []": "Trailing"} {

@@ -36,6 +36,8 @@ var statuses = map[cluster.Code]int{
 	cluster.Unavailable:   http.StatusInternalServerError,
 	cluster.StaleEpoch:    http.StatusConflict,
 	cluster.Timeout:       http.StatusInternalServerError,
+	cluster.Gone:          http.StatusGone,
+	cluster.Busy:          http.StatusServiceUnavailable,
 	cluster.Failed:        http.StatusInternalServerError,
 	cluster.Internal:      http.StatusInternalServerError,
 

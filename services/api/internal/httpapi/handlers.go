@@ -93,11 +93,16 @@ func (s *server) health(r *request) error {
 
 func (s *server) list(r *request) error {
 	args := r.Request().URI().QueryArgs()
+	q, err := listing(args)
+	if err != nil {
+		return err
+	}
 	if !args.Has("expand") {
-		names, err := s.herder.Names(r.ctx)
+		names, next, err := s.herder.Names(r.ctx, q)
 		if err != nil {
 			return err
 		}
+		r.linkNext(next)
 		return r.json(names)
 	}
 	var status, info bool
@@ -105,10 +110,11 @@ func (s *server) list(r *request) error {
 		status = status || string(v) == "status"
 		info = info || string(v) == "info"
 	}
-	all, err := s.herder.Expand(r.ctx, status, info)
+	all, next, err := s.herder.Expand(r.ctx, q, status, info)
 	if err != nil {
 		return err
 	}
+	r.linkNext(next)
 	return r.json(all)
 }
 

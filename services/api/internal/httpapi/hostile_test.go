@@ -85,6 +85,9 @@ func (g *generator) path() string {
 	var b strings.Builder
 	if routes := Routes(); g.IntN(3) > 0 { // one that exists, more or less
 		pattern := routes[g.IntN(len(routes))].Pattern
+		if pattern == "/events" { // a stream has no end
+			pattern += "?after=" + g.noise(3)
+		}
 		b.WriteString(strings.NewReplacer("{c}", oneOf(g, "c", "c", "d", "%2F", g.noise(3)), "{task}", oneOf(g, "0", "-1", "x"), "{p}", oneOf(g, listSource, "x"), "{l}", "root").Replace(pattern))
 	}
 	for range g.IntN(5) * g.IntN(2) {
@@ -92,7 +95,7 @@ func (g *generator) path() string {
 			"validate", "admin", "loggers", "root", "fence", "health", "openapi.json", "%2F", "%00", "%zz", "..", ".", "%C3%28", g.noise(5), ""))
 	}
 	if g.IntN(2) == 0 {
-		b.WriteString("?" + oneOf(g, "expand", "includeTasks", "onlyFailed", "connectorsOnly", "forward", "scope", "version", g.noise(3)) + "=" + oneOf(g, "true", "status", "info", "[1,", "cluster", "%", g.noise(6)))
+		b.WriteString("?" + oneOf(g, "expand", "filter.state", "filter.label", "page.size", "page.after", "includeTasks", "onlyFailed", "connectorsOnly", "forward", "scope", "version", g.noise(3)) + "=" + oneOf(g, "true", "status", "info", "[1,", "cluster", "%", g.noise(6)))
 	}
 	return b.String()
 }

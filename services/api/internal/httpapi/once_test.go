@@ -96,7 +96,7 @@ var keyedRoutes = map[string]struct {
 // state is all that a change can change.
 func (s *site) state() string {
 	s.Helper()
-	views, err := s.store.ConnectorViews(s.Context())
+	views, err := s.store.FindConnectors(s.Context(), cluster.ConnectorQuery{})
 	require.NoError(s, err)
 	var all strings.Builder
 	for _, v := range views {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -50,8 +51,12 @@ var operations = map[string]operation{
 	"GET /":             {id: "getServer", answers: ok("ServerInfo")},
 	"GET /health":       {id: "getHealth", answers: map[int]string{200: "WorkerStatus", 500: "WorkerStatus", 503: "WorkerStatus"}},
 	"GET /openapi.json": {id: "getOpenAPI", answers: ok("Document")},
-	"GET /connectors": {id: "listConnectors", answers: ok("Connectors"), query: []query{
-		{"expand", "string", "status or info, or both in two parameters: details instead of names."}}},
+	"GET /connectors": {id: "listConnectors", answers: ok("Connectors"), query: append([]query{
+		{"expand", "string", "status or info, or both in two parameters: details instead of names."}}, listingQuery()...)},
+	"GET /events": {id: "watchEvents", answers: ok("Events"), query: []query{
+		{"after", "string", "The id of an event: what came behind it is sent, too. now (default): what comes from now on."},
+		{"connector", "string", "Only events of this connector; given several times, of these."}},
+		headers: []query{{lastEventID, "string", "As after, and stronger: browsers send it when they come back."}}},
 	"POST /connectors": {id: "createConnector", tagged: true, body: "NewConnector", answers: map[int]string{201: "Connector"}},
 	"POST /connectors:apply": {id: "applyConnectors", body: "ConnectorsToApply", answers: ok("Applied"), query: []query{
 		{"dry_run", "boolean", "true: store nothing, only say what would become of each."}}},
@@ -127,8 +132,8 @@ func document(routes []Route) ([]byte, error) {
 }
 
 func (op operation) describe(r Route) m {
-	content := func(schema string) m {
-		return m{"application/json": m{"schema": m{"$ref": "#/components/schemas/" + schema}}}
+	content := func(schema, media string) m {
+		return m{cmp.Or(media, fiber.MIMEApplicationJSON): m{"schema": m{"$ref": "#/components/schemas/" + schema}}}
 	}
 	parameters := []any{}
 	for _, found := range brace.FindAllStringSubmatch(r.Pattern, -1) {
@@ -145,11 +150,11 @@ func (op operation) describe(r Route) m {
 	for _, h := range headers {
 		parameters = append(parameters, m{"name": h.name, "in": "header", "description": h.doc, "schema": m{"type": h.typ}})
 	}
-	responses := m{"default": m{"description": "What is wrong, in words for people.", "content": content("Error")}}
+	responses := m{"default": m{"description": "What is wrong, in words for people.", "content": content("Error", "")}}
 	for status, schema := range op.answers {
 		answer := m{"description": http.StatusText(status)}
 		if schema != empty {
-			answer["content"] = content(schema)
+			answer["content"] = content(schema, r.media)
 		}
 		if op.tagged {
 			answer["headers"] = m{"ETag": m{"description": "Of this version of the configuration, for If-Match.", "schema": m{"type": "string"}}}
@@ -158,7 +163,7 @@ func (op operation) describe(r Route) m {
 	}
 	out := m{"operationId": op.id, "summary": r.Doc, "parameters": parameters, "responses": responses}
 	if op.body != "" {
-		out["requestBody"] = m{"required": true, "content": content(op.body)}
+		out["requestBody"] = m{"required": true, "content": content(op.body, "")}
 	}
 	return out
 }

@@ -125,15 +125,19 @@ func unsupported(r *tableRoute, contentType string, given, hasBody bool) (refuse
 	return true, false
 }
 
-// acceptable tells whether a client takes JSON.
-func acceptable(accept string) bool {
+// acceptable tells whether a client takes JSON, or the other media type that a route answers with.
+func acceptable(accept, media string) bool {
+	if media == "" {
+		media = "application/json"
+	}
+	kind, _, _ := strings.Cut(media, "/")
 	if strings.TrimSpace(accept) == "" {
 		return true
 	}
 	for part := range strings.SplitSeq(accept, ",") {
-		media, _, _ := strings.Cut(part, ";")
-		switch strings.ToLower(strings.TrimSpace(media)) {
-		case "*/*", "*", "application/*", "application/json":
+		taken, _, _ := strings.Cut(part, ";")
+		switch strings.ToLower(strings.TrimSpace(taken)) {
+		case "*/*", "*", kind + "/*", media:
 			return true
 		}
 	}

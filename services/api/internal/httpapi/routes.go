@@ -13,9 +13,10 @@ type Route struct {
 	Method  string
 	Pattern string // segments in braces match one non-empty segment
 	Doc     string
-	body    bool // the handler reads a body
-	open    bool // the Content-Type of the request does not matter
-	keyed   bool // an Idempotency-Key makes it happen once
+	body    bool   // the handler reads a body
+	open    bool   // the Content-Type of the request does not matter
+	keyed   bool   // an Idempotency-Key makes it happen once
+	media   string // of the answer, if it is not JSON
 	handle  handler
 
 	internal bool // reserved for calls between workers: nobody logs in
@@ -28,7 +29,7 @@ func Routes() []Route {
 		{Method: http.MethodGet, Pattern: "/health", Doc: "Whether requests can be handled.", open: true, handle: (*server).health},
 		{Method: http.MethodGet, Pattern: "/openapi.json", Doc: "This API as an OpenAPI document.", open: true, handle: (*server).openapi},
 
-		{Method: http.MethodGet, Pattern: "/connectors", Doc: "Names of the connectors; with expand=status and expand=info, details.", handle: (*server).list},
+		{Method: http.MethodGet, Pattern: "/connectors", Doc: "Names of the connectors, all or some; with expand=status and expand=info, details.", handle: (*server).list},
 		{Method: http.MethodPost, Pattern: "/connectors", Doc: "Create a connector.", body: true, keyed: true, handle: (*server).create},
 		{Method: http.MethodPost, Pattern: "/connectors:apply", Doc: "Create or replace many connectors at once.", body: true, keyed: true, handle: (*server).apply},
 		{Method: http.MethodGet, Pattern: "/connectors/{c}", Doc: "Configuration and tasks of a connector.", handle: (*server).get},
@@ -52,6 +53,8 @@ func Routes() []Route {
 		{Method: http.MethodGet, Pattern: "/connectors/{c}/offsets", Doc: "Committed offsets of a connector.", handle: (*server).offsets},
 		{Method: http.MethodPatch, Pattern: "/connectors/{c}/offsets", Doc: "Set or remove offsets of a stopped connector.", body: true, handle: (*server).alterOffsets},
 		{Method: http.MethodDelete, Pattern: "/connectors/{c}/offsets", Doc: "Remove all offsets of a stopped connector.", handle: (*server).resetOffsets},
+
+		{Method: http.MethodGet, Pattern: "/events", Doc: "Stream of what changes, as server-sent events.", media: mediaEvents, handle: (*server).events},
 
 		{Method: http.MethodGet, Pattern: "/connector-plugins", Doc: "Installed plugins; with connectorsOnly=false all kinds.", handle: (*server).plugins},
 		{Method: http.MethodGet, Pattern: "/connector-plugins/{p}/config", Doc: "Keys of a plugin.", handle: (*server).pluginConfig},

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,12 +41,16 @@ type Options struct {
 	CORS    *restconfig.CORS        // nil: off
 	Headers []restconfig.HeaderRule // of every answer
 	Users   *restconfig.Users       // nil: nobody has to log in
+
+	Heartbeat time.Duration // of streams that have nothing to tell; 15 s when 0
+	WriteTime time.Duration // within which a client must take what is streamed; 20 s when 0
 }
 
 // Server serves the routes.
 type Server struct {
-	app   *fiber.App
-	quiet quiet
+	app        *fiber.App
+	quiet      quiet
+	endStreams context.CancelFunc
 }
 
 // server is what handlers see.
@@ -59,6 +64,9 @@ type server struct {
 	users   *restconfig.Users
 
 	document func() ([]byte, error) // in the OpenAPI form
+
+	streaming            context.Context //nolint:containedctx // ends with the server, and all streams with it
+	heartbeat, writeTime time.Duration
 }
 
 // handler answers one route. Its error becomes the answer.
@@ -70,7 +78,9 @@ func New(o Options) *Server {
 		o.Metrics = NewMetrics(nil)
 	}
 	s := &server{document: sync.OnceValues(func() ([]byte, error) { return document(Routes()) }), herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(o.Serves.routes()),
-		cors: o.CORS, headers: o.Headers, users: o.Users}
+		cors: o.CORS, headers: o.Headers, users: o.Users, heartbeat: cmp.Or(o.Heartbeat, heartbeat), writeTime: cmp.Or(o.WriteTime, writeTime)}
+	var endStreams context.CancelFunc
+	s.streaming, endStreams = context.WithCancel(context.Background())
 	app := fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		Immutable:             true, // strings outlive the request's buffers
@@ -94,14 +104,15 @@ func New(o Options) *Server {
 		},
 	})
 	app.Use(s.serve)
-	return &Server{app: app}
+	return &Server{app: app, endStreams: endStreams}
 }
 
 // Serve serves on a listener until Shutdown; then it returns nil. It may be called for several.
 func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(s.quiet.watch(ln)) }
 
-// Shutdown stops taking requests and waits for those that are running, until ctx ends.
+// Shutdown stops taking requests and waits for those that are running, until ctx ends. Streams end at once.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.endStreams()
 	s.quiet.end()
 	return s.app.ShutdownWithContext(ctx)
 }
@@ -197,7 +208,7 @@ func (s *server) route(r *request) (m matched, err error) {
 		return m, statusError(http.StatusBadRequest)
 	case refused:
 		return m, statusError(http.StatusUnsupportedMediaType)
-	case !acceptable(r.Get(fiber.HeaderAccept)):
+	case !acceptable(r.Get(fiber.HeaderAccept), m.route.media):
 		return m, statusError(http.StatusNotAcceptable)
 	}
 	return m, nil

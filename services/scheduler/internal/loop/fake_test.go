@@ -31,6 +31,8 @@ type fake struct {
 	asked     []wire.Address
 	prunes    int
 	kept      []time.Duration // keys, at each pruning
+
+	eventPrunes [][2]int // hours to keep them, most of them
 }
 
 func (f *fake) Snapshot(context.Context) (cluster.Snapshot, error) {
@@ -68,6 +70,13 @@ func (f *fake) PruneKeys(_ context.Context, keep time.Duration) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.kept = append(f.kept, keep)
+	return 0, nil
+}
+
+func (f *fake) PruneEvents(_ context.Context, maxAge time.Duration, most int) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.eventPrunes = append(f.eventPrunes, [2]int{int(maxAge / time.Hour), most})
 	return 0, nil
 }
 

@@ -24,6 +24,7 @@ type Store interface {
 	CommitPlan(ctx context.Context, term cluster.Term, steps []cluster.Decision) ([]cluster.OutboxMessage, error)
 	PruneSessions(ctx context.Context, keep time.Duration) (deleted int, err error)
 	PruneKeys(ctx context.Context, keep time.Duration) (deleted int, err error)
+	PruneEvents(ctx context.Context, maxAge time.Duration, most int) (deleted int, err error)
 }
 
 // Bus is what the leader needs of the bus.
@@ -218,6 +219,8 @@ const (
 	conflictTries = 8                      // rounds in a row that may lose their race before we pause
 	pruneEvery    = time.Minute
 	keepSessions  = 10 * time.Minute
+	keepEvents    = 24 * time.Hour
+	mostEvents    = 100_000
 	maxSpacing    = 50 * time.Millisecond
 )
 
@@ -299,6 +302,9 @@ func (l *Loop) prune(ctx context.Context) {
 		}
 		if _, err := l.cfg.Store.PruneKeys(ctx, cluster.KeyLife); err != nil && !errors.Is(err, context.Canceled) {
 			l.cfg.Logger.Debug("old request keys not deleted", slog.Any(obs.KeyErr, err))
+		}
+		if _, err := l.cfg.Store.PruneEvents(ctx, keepEvents, mostEvents); err != nil && !errors.Is(err, context.Canceled) {
+			l.cfg.Logger.Debug("old events not deleted", slog.Any(obs.KeyErr, err))
 		}
 	}
 }

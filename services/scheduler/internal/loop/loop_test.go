@@ -185,6 +185,7 @@ func TestLead_looks_at_once_then_polls_until_its_context_ends(t *testing.T) {
 		}
 		require.Equal(t, 10, w.f.prunes, "once a minute")
 		require.Equal(t, slices.Repeat([]time.Duration{cluster.KeyLife}, 10), w.f.kept)
+		require.Equal(t, slices.Repeat([][2]int{{24, 100_000}}, 10), w.f.eventPrunes)
 	})
 }
 

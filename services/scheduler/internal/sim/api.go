@@ -195,7 +195,7 @@ func (a *api) something() {
 
 // views reads all connectors as the api does.
 func (w *World) views() map[string]cluster.ConnectorView {
-	all, err := w.store.ConnectorViews(context.WithoutCancel(w.ctx))
+	all, err := w.store.FindConnectors(context.WithoutCancel(w.ctx), cluster.ConnectorQuery{})
 	if err != nil {
 		w.fail("views: %v", err)
 	}

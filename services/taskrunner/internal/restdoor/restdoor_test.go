@@ -215,3 +215,43 @@ func TestOpen_refuses_what_it_can_not_use(t *testing.T) {
 	_, err = Open(t.Context(), Options{Listen: taken.Addr(), APIs: []string{"127.0.0.1:1"}})
 	require.ErrorContains(t, err, taken.Addr())
 }
+
+// A stream of events is handed on as it comes, and ends for the server when the client leaves.
+func TestDoor_carries_streams_without_keeping_anything_back(t *testing.T) {
+	t.Parallel()
+	say, left := make(chan string), make(chan struct{})
+	d := open(t, api(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for {
+			select {
+			case s := <-say:
+				_, _ = io.WriteString(w, s)
+				_ = http.NewResponseController(w).Flush()
+			case <-r.Context().Done():
+				close(left)
+				return
+			}
+		}
+	}))
+	ctx, leave := context.WithTimeout(t.Context(), soon)
+	defer leave()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.Addr()+"/events", nil)
+	require.NoError(t, err)
+	go func() { say <- "id: 0\n" }()
+	resp, err := client().Do(req)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	lines := bufio.NewReader(resp.Body)
+	for i := range 100 {
+		line, err := lines.ReadString('\n')
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("id: %d\n", i), line, "each has arrived before the next is sent")
+		say <- fmt.Sprintf("id: %d\n", i+1)
+	}
+	leave()
+	select {
+	case <-left:
+	case <-time.After(soon):
+		t.Fatal("the api process does not hear that the client has left")
+	}
+}
