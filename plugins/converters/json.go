@@ -120,9 +120,7 @@ func badJSON(err error) error {
 // appendValue writes a value without its schema.
 func (c *jsonConverter) appendValue(b []byte, s *data.Schema, v any) ([]byte, error) {
 	if v == nil && s != nil && c.defaults {
-		if def, ok := s.Default(); ok {
-			v = def
-		}
+		v = s.Default()
 	}
 	if s != nil && v != nil && typeOf(v) != s.Type() {
 		name := s.Type().String()
@@ -173,9 +171,9 @@ func (c *jsonConverter) appendValue(b []byte, s *data.Schema, v any) ([]byte, er
 	case float64:
 		return append(b, jsonNumber(data.FormatFloat(v))...), nil
 	case float32:
-		return append(b, jsonNumber(data.Text(nil, v))...), nil
+		return append(b, jsonNumber(data.Text(v))...), nil
 	}
-	return data.AppendText(b, nil, v), nil // whole numbers and booleans
+	return data.AppendText(b, v), nil // whole numbers and booleans
 }
 
 // jsonNumber quotes what JSON has no number for.

@@ -54,11 +54,12 @@ func (c *jsonConverter) describe(s *data.Schema) (*jsonSchema, error) {
 	if s == nil {
 		return nil, nil
 	}
-	js := &jsonSchema{Type: jsonTypes[s.Type()], Optional: s.Optional(), Name: s.Name(), Doc: s.Doc(), Params: s.Params()}
+	js := &jsonSchema{Type: jsonTypes[s.Type()], Optional: s.Optional(), Name: s.Name(), Params: maps.Collect(s.Params())}
+	js.Doc, _ = s.Doc()
 	if v, ok := s.Version(); ok {
 		js.Version = &v
 	}
-	if def, ok := s.Default(); ok {
+	if def := s.Default(); def != nil {
 		text, err := c.appendValue(nil, s, def)
 		if err != nil {
 			return nil, err
@@ -156,7 +157,10 @@ func (c *jsonConverter) shape(typ data.Type, js *jsonSchema, opts []data.Option)
 		if err == nil && items == nil {
 			err = connecterr.New(connecterr.Data, "Array schema did not specify the element type")
 		}
-		return data.ArrayOf(items, opts...), err
+		if err != nil {
+			return nil, err
+		}
+		return data.Build(typ, append(opts, data.Elements(items))...)
 	case data.MapType:
 		keys, err := c.build(js.Keys)
 		if err != nil {
@@ -166,7 +170,10 @@ func (c *jsonConverter) shape(typ data.Type, js *jsonSchema, opts []data.Option)
 		if err == nil && (keys == nil || values == nil) {
 			err = connecterr.New(connecterr.Data, "Map schema did not specify the key or value type")
 		}
-		return data.MapSchema(keys, values, opts...), err
+		if err != nil {
+			return nil, err
+		}
+		return data.Build(typ, append(opts, data.Entries(keys, values))...)
 	case data.StructType:
 		fields := make([]data.Field, len(js.Fields))
 		for i, f := range js.Fields {
@@ -179,9 +186,9 @@ func (c *jsonConverter) shape(typ data.Type, js *jsonSchema, opts []data.Option)
 			}
 			fields[i] = data.Field{Name: f.Field, Schema: s}
 		}
-		return data.StructOf(fields, opts...), nil
+		return data.Build(typ, append(opts, data.Fields(fields...))...)
 	default:
-		return data.NewSchema(typ, opts...), nil
+		return data.Build(typ, opts...)
 	}
 }
 
@@ -191,7 +198,7 @@ func (c *jsonConverter) typed(s *data.Schema, v any) (any, error) {
 		return v, nil
 	}
 	if v == nil {
-		if def, ok := s.Default(); ok && c.defaults {
+		if def := s.Default(); def != nil && c.defaults {
 			return def, nil
 		}
 		if s.Optional() {

@@ -38,14 +38,14 @@ func (*stringConverter) Configure(props map[string]string, _ converter.Use) erro
 	return nil
 }
 
-func (*stringConverter) FromConnect(_ string, schema *data.Schema, value any) ([]byte, error) {
+func (*stringConverter) FromConnect(_ string, _ *data.Schema, value any) ([]byte, error) {
 	if value == nil {
 		return nil, nil
 	}
 	if s, ok := value.(string); ok {
 		return []byte(s), nil
 	}
-	return data.AppendText(nil, schema, value), nil
+	return data.AppendText(nil, value), nil
 }
 
 func (*stringConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
@@ -127,11 +127,11 @@ type simpleHeader struct{}
 
 func (simpleHeader) Configure(map[string]string) error { return nil }
 
-func (simpleHeader) FromConnectHeader(_, _ string, schema *data.Schema, value any) ([]byte, error) {
+func (simpleHeader) FromConnectHeader(_, _ string, _ *data.Schema, value any) ([]byte, error) {
 	if value == nil {
 		return nil, nil
 	}
-	return data.AppendText(nil, schema, value), nil
+	return data.AppendText(nil, value), nil
 }
 
 func (simpleHeader) ToConnectHeader(_, _ string, b []byte) (data.SchemaAndValue, error) {

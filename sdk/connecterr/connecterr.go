@@ -45,6 +45,8 @@ type Error struct {
 	Kind    Kind
 	Message string
 	Cause   error
+	// Class is the Java class that is shown where it is not that of the kind; "" for the kind's.
+	Class string
 	// Frames are the calls that led here, innermost first, as Trace shows them; nil but for panics.
 	Frames []string
 }
@@ -99,7 +101,18 @@ func (e *Error) Error() string {
 func (e *Error) Unwrap() error { return e.Cause }
 
 // JavaClass is the exception class that Kafka Connect would name.
-func (e *Error) JavaClass() string { return javaClass[e.Kind] }
+func (e *Error) JavaClass() string {
+	if e.Class != "" {
+		return e.Class
+	}
+	return javaClass[e.Kind]
+}
+
+// WithClass makes e show another Java class than that of its kind, and returns it.
+func (e *Error) WithClass(name string) *Error {
+	e.Class = name
+	return e
+}
 
 // KindOf is the kind of the outermost Error in err's chain, or General.
 func KindOf(err error) Kind {

@@ -1,26 +1,28 @@
 package data
 
-import "iter"
+import (
+	"iter"
+	"math"
+)
 
 // Map is a map that remembers the order in which its keys were first set, the form that MAP values, schemaless objects,
 // source partitions and source offsets take. Java's own maps have no such order; keeping it is a compatible refinement
 // that makes output repeatable.
 //
-// Keys are any hashable value of the data model (usually string). A nil *Map reads as an empty map. Not safe for
-// concurrent use while it is written.
+// Keys are values of the data model (usually strings) and are compared as Equal does. A nil *Map reads as an empty map. Not
+// safe for concurrent use while it is written.
 type Map struct {
-	keys   []any
-	values []any
-	index  map[any]int // built lazily: small maps are scanned
+	entries []entry
+	index   map[any]int // of keys that can be hashed; built lazily: small maps are scanned
 }
+
+type entry struct{ key, value any }
 
 // smallMap is the size up to which a scan beats a hash index.
 const smallMap = 8
 
 // NewMap returns an empty map with room for n entries.
-func NewMap(n int) *Map {
-	return &Map{keys: make([]any, 0, n), values: make([]any, 0, n)}
-}
+func NewMap(n int) *Map { return &Map{entries: make([]entry, 0, n)} }
 
 // MapOf builds a map from alternating keys and values. It panics on an odd count, which is a mistake in code.
 func MapOf(pairs ...any) *Map {
@@ -34,18 +36,51 @@ func MapOf(pairs ...any) *Map {
 	return m
 }
 
+type float32Key uint32
+
+type float64Key uint64
+
+// hashed is a key in a form in which equal keys are ==; false for keys that have none.
+func hashed(key any) (any, bool) {
+	switch k := key.(type) {
+	case float32:
+		if k != k {
+			k = float32(math.NaN())
+		}
+		return float32Key(math.Float32bits(k)), true
+	case float64:
+		if k != k {
+			k = math.NaN()
+		}
+		return float64Key(math.Float64bits(k)), true
+	case nil, string, bool, int8, int16, int32, int64, Decimal, Instant:
+		return key, true
+	}
+	return nil, false
+}
+
 func (m *Map) find(key any) int {
 	if m == nil {
 		return -1
 	}
 	if m.index != nil {
-		if i, ok := m.index[key]; ok {
-			return i
+		if h, ok := hashed(key); ok {
+			if i, ok := m.index[h]; ok {
+				return i
+			}
+			return -1
+		}
+	}
+	if s, ok := key.(string); ok {
+		for i := range m.entries {
+			if k, ok := m.entries[i].key.(string); ok && k == s {
+				return i
+			}
 		}
 		return -1
 	}
-	for i, k := range m.keys {
-		if k == key {
+	for i := range m.entries {
+		if Equal(m.entries[i].key, key) {
 			return i
 		}
 	}
@@ -55,26 +90,35 @@ func (m *Map) find(key any) int {
 // Set adds or replaces an entry; a replaced one keeps its place.
 func (m *Map) Set(key, value any) {
 	if i := m.find(key); i >= 0 {
-		m.values[i] = value
+		m.entries[i].value = value
 		return
 	}
-	m.keys = append(m.keys, key)
-	m.values = append(m.values, value)
+	m.entries = append(m.entries, entry{key, value})
 	switch {
 	case m.index != nil:
-		m.index[key] = len(m.keys) - 1
-	case len(m.keys) > smallMap:
-		m.index = make(map[any]int, 2*len(m.keys))
-		for i, k := range m.keys {
-			m.index[k] = i
-		}
+		m.note(len(m.entries) - 1)
+	case len(m.entries) > smallMap:
+		m.reindex()
+	}
+}
+
+func (m *Map) note(i int) {
+	if h, ok := hashed(m.entries[i].key); ok {
+		m.index[h] = i
+	}
+}
+
+func (m *Map) reindex() {
+	m.index = make(map[any]int, 2*len(m.entries))
+	for i := range m.entries {
+		m.note(i)
 	}
 }
 
 // Get returns the value of key and whether there is one (a nil value that is set counts as set).
 func (m *Map) Get(key any) (any, bool) {
 	if i := m.find(key); i >= 0 {
-		return m.values[i], true
+		return m.entries[i].value, true
 	}
 	return nil, false
 }
@@ -85,13 +129,11 @@ func (m *Map) Delete(key any) {
 	if i < 0 {
 		return
 	}
-	m.keys = append(m.keys[:i], m.keys[i+1:]...)
-	m.values = append(m.values[:i], m.values[i+1:]...)
+	copy(m.entries[i:], m.entries[i+1:])
+	m.entries[len(m.entries)-1] = entry{}
+	m.entries = m.entries[:len(m.entries)-1]
 	if m.index != nil {
-		delete(m.index, key)
-		for j := i; j < len(m.keys); j++ {
-			m.index[m.keys[j]] = j
-		}
+		m.reindex()
 	}
 }
 
@@ -100,7 +142,7 @@ func (m *Map) Len() int {
 	if m == nil {
 		return 0
 	}
-	return len(m.keys)
+	return len(m.entries)
 }
 
 // All ranges over the entries in order.
@@ -109,8 +151,8 @@ func (m *Map) All() iter.Seq2[any, any] {
 		if m == nil {
 			return
 		}
-		for i, k := range m.keys {
-			if !yield(k, m.values[i]) {
+		for i := range m.entries {
+			if !yield(m.entries[i].key, m.entries[i].value) {
 				return
 			}
 		}
@@ -122,9 +164,9 @@ func (m *Map) Clone() *Map {
 	if m == nil {
 		return nil
 	}
-	c := NewMap(len(m.keys))
-	for i, k := range m.keys {
-		c.Set(k, m.values[i])
+	c := &Map{entries: append(make([]entry, 0, len(m.entries)), m.entries...)}
+	if len(c.entries) > smallMap {
+		c.reindex()
 	}
 	return c
 }

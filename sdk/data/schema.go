@@ -1,14 +1,18 @@
-// Package data is the Connect data model: schemas, the values they describe, and how the two are checked, compared and
-// printed. It follows org.apache.kafka.connect.data so that errors and text forms are the ones users know.
+// Package data is the Connect data model: schemas, the values they describe, and how the two are checked, compared,
+// projected and printed. It follows org.apache.kafka.connect.data so that errors and text forms are the ones users know.
 //
 // A value is held as any, in these Go types: int8, int16, int32, int64, float32, float64, bool, string, []byte, []any
-// (ARRAY), *Map (MAP and schemaless objects) and *Struct. nil is null. The logical types keep the Go type of their base
-// (a Date is an int32, a Timestamp an int64, a Decimal its unscaled []byte); their schema's name tells what they are.
+// (ARRAY), *Map (MAP and schemaless objects), *Struct, and for the logical types Decimal and Instant (Date, Time and
+// Timestamp alike). nil is null. Nothing widens: an int64 is no value of an INT32 schema.
 //
-// Start reading at Schema, then Struct, then Map.
+// Start reading at Schema and Build, then Struct, then Map; Project reads with another version of a schema.
 package data
 
-import "maps"
+import (
+	"iter"
+
+	"github.com/millrace/millrace/sdk/connecterr"
+)
 
 // Type is one of the twelve schema types.
 type Type uint8
@@ -46,17 +50,20 @@ func (t Type) String() string {
 type Schema struct {
 	typ      Type
 	optional bool
-	name     string
+	logical  logical // by the name
+	name     *string
 	version  *int32
-	doc      string
-	params   map[string]string
+	doc      *string
+	params   []parameter
 	def      any
-	hasDef   bool
 	fields   []Field
 	byName   map[string]int
 	key      *Schema // of a MAP
 	value    *Schema // of a MAP, or the elements of an ARRAY
 }
+
+// parameter is one parameter of a schema; they are few, so a list in their order serves.
+type parameter struct{ key, value string }
 
 // Field is one field of a STRUCT.
 type Field struct {
@@ -65,63 +72,9 @@ type Field struct {
 	Schema *Schema
 }
 
-// Option is an attribute of a schema under construction.
-type Option func(*Schema)
-
-// Optional lets null be a value.
-func Optional() Option { return func(s *Schema) { s.optional = true } }
-
-// Name names the schema; the names of logical types tell what they are.
-func Name(name string) Option { return func(s *Schema) { s.name = name } }
-
-// Version numbers the schema.
-func Version(v int32) Option { return func(s *Schema) { s.version = &v } }
-
-// Doc documents the schema.
-func Doc(doc string) Option { return func(s *Schema) { s.doc = doc } }
-
-// Param sets a parameter.
-func Param(key, value string) Option {
-	return func(s *Schema) {
-		if s.params == nil {
-			s.params = map[string]string{}
-		}
-		s.params[key] = value
-	}
-}
-
-// DefaultValue is what takes the place of null.
-func DefaultValue(v any) Option { return func(s *Schema) { s.def, s.hasDef = v, true } }
-
-func build(s *Schema, opts []Option) *Schema {
-	for _, o := range opts {
-		o(s)
-	}
-	return s
-}
-
-// NewSchema makes a schema of a primitive type.
-func NewSchema(t Type, opts ...Option) *Schema { return build(&Schema{typ: t}, opts) }
-
-// ArrayOf makes an ARRAY schema.
-func ArrayOf(elements *Schema, opts ...Option) *Schema {
-	return build(&Schema{typ: Array, value: elements}, opts)
-}
-
-// MapSchema makes a MAP schema.
-func MapSchema(key, value *Schema, opts ...Option) *Schema {
-	return build(&Schema{typ: MapType, key: key, value: value}, opts)
-}
-
-// StructOf makes a STRUCT schema. Fields get their index by their place.
-func StructOf(fields []Field, opts ...Option) *Schema {
-	s := &Schema{typ: StructType, fields: make([]Field, len(fields)), byName: make(map[string]int, len(fields))}
-	for i, f := range fields {
-		f.Index = i
-		s.fields[i] = f
-		s.byName[f.Name] = i
-	}
-	return build(s, opts)
+// String prints the field as Java does.
+func (f Field) String() string {
+	return string(append(appendInt(append(append([]byte("Field{name="), f.Name...), ", index="...), f.Index), ", schema="+f.Schema.String()+"}"...))
 }
 
 // Type is the schema's base type.
@@ -130,13 +83,16 @@ func (s *Schema) Type() Type { return s.typ }
 // Optional tells whether null is a valid value.
 func (s *Schema) Optional() bool { return s.optional }
 
-// Name is the schema's name, or "".
+// Name is the schema's name, or "". The names of logical types tell what they are.
 func (s *Schema) Name() string {
-	if s == nil {
+	if s == nil || s.name == nil {
 		return ""
 	}
-	return s.name
+	return *s.name
 }
+
+// HasName tells whether the schema has a name, be it "".
+func (s *Schema) HasName() bool { return s.name != nil }
 
 // Version is the schema's version; false when it has none.
 func (s *Schema) Version() (int32, bool) {
@@ -146,57 +102,149 @@ func (s *Schema) Version() (int32, bool) {
 	return *s.version, true
 }
 
-// Doc is the schema's documentation.
-func (s *Schema) Doc() string { return s.doc }
+// Doc is the schema's documentation; false when it has none.
+func (s *Schema) Doc() (string, bool) {
+	if s.doc == nil {
+		return "", false
+	}
+	return *s.doc, true
+}
 
-// Params are the schema's parameters; the caller's to keep.
-func (s *Schema) Params() map[string]string { return maps.Clone(s.params) }
+// Param is the value of a parameter; false when there is none of that name.
+func (s *Schema) Param(key string) (string, bool) {
+	for _, p := range s.params {
+		if p.key == key {
+			return p.value, true
+		}
+	}
+	return "", false
+}
 
-// Default is the default value; false when there is none.
-func (s *Schema) Default() (any, bool) { return s.def, s.hasDef }
+// Params ranges over the schema's parameters in the order in which they were set.
+func (s *Schema) Params() iter.Seq2[string, string] {
+	return func(yield func(string, string) bool) {
+		for _, p := range s.params {
+			if !yield(p.key, p.value) {
+				return
+			}
+		}
+	}
+}
 
-// Fields are the fields of a STRUCT, in order; not to be changed.
+// HasParams tells whether there are parameters.
+func (s *Schema) HasParams() bool { return len(s.params) > 0 }
+
+// Default is the default value, nil when there is none.
+func (s *Schema) Default() any { return s.def }
+
+// Fields are the fields of a STRUCT, in order; not to be changed. Other types have none.
 func (s *Schema) Fields() []Field { return s.fields }
 
 // Field finds a field of a STRUCT.
 func (s *Schema) Field(name string) (Field, bool) {
-	i, ok := s.byName[name]
+	i, ok := s.find(name)
 	if !ok {
 		return Field{}, false
 	}
 	return s.fields[i], true
 }
 
-// KeySchema is the schema of a MAP's keys.
+// smallStruct is the number of fields up to which a scan beats a hash.
+const smallStruct = 8
+
+func (s *Schema) find(name string) (int, bool) {
+	if s.byName != nil {
+		i, ok := s.byName[name]
+		return i, ok
+	}
+	for i := range s.fields {
+		if s.fields[i].Name == name {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// KeySchema is the schema of a MAP's keys; nil for other types.
 func (s *Schema) KeySchema() *Schema { return s.key }
 
-// ValueSchema is the schema of a MAP's values or an ARRAY's elements.
+// ValueSchema is the schema of a MAP's values or an ARRAY's elements; nil for other types.
 func (s *Schema) ValueSchema() *Schema { return s.value }
 
-// The names of the logical types.
-const (
-	DecimalName   = "org.apache.kafka.connect.data.Decimal"
-	DateName      = "org.apache.kafka.connect.data.Date"
-	TimeName      = "org.apache.kafka.connect.data.Time"
-	TimestampName = "org.apache.kafka.connect.data.Timestamp"
-	// ScaleParam is the parameter of a Decimal schema that tells its scale.
-	ScaleParam = "scale"
-)
+// String prints the schema as Java does: its name, where it has one, and its type.
+func (s *Schema) String() string {
+	switch {
+	case s == nil:
+		return "null"
+	case s.name != nil:
+		return "Schema{" + *s.name + ":" + s.typ.String() + "}"
+	}
+	return "Schema{" + s.typ.String() + "}"
+}
 
-// Schemas without attributes that connectors use all the time.
-var (
-	StringSchema         = NewSchema(String)
-	OptionalStringSchema = NewSchema(String, Optional())
-	BytesSchema          = NewSchema(Bytes)
-	OptionalBytesSchema  = NewSchema(Bytes, Optional())
-	Int64Schema          = NewSchema(Int64)
-	Int32Schema          = NewSchema(Int32)
-	BooleanSchema        = NewSchema(Boolean)
-	Float64Schema        = NewSchema(Float64)
-)
+// Equal tells whether two schemas are the same in every respect: documentation and default count, the order of parameters
+// does not.
+func (s *Schema) Equal(o *Schema) bool {
+	if s == o {
+		return true
+	}
+	if s == nil || o == nil || s.typ != o.typ || s.optional != o.optional || !same(s.name, o.name) || !same(s.version, o.version) || !same(s.doc, o.doc) ||
+		len(s.params) != len(o.params) || len(s.fields) != len(o.fields) {
+		return false
+	}
+	for i, f := range s.fields {
+		if f.Name != o.fields[i].Name || !f.Schema.Equal(o.fields[i].Schema) {
+			return false
+		}
+	}
+	return s.key.Equal(o.key) && s.value.Equal(o.value) && s.sameParams(o) && Equal(s.def, o.def)
+}
+
+func (s *Schema) sameParams(o *Schema) bool {
+	if len(s.params) != len(o.params) {
+		return false
+	}
+	for _, p := range s.params {
+		if v, ok := o.Param(p.key); !ok || v != p.value {
+			return false
+		}
+	}
+	return true
+}
+
+func same[T comparable](a, b *T) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // SchemaAndValue is a value with the schema that describes it; a nil Schema means schemaless.
 type SchemaAndValue struct {
 	Schema *Schema
 	Value  any
 }
+
+// String prints both as Java does.
+func (sv SchemaAndValue) String() string {
+	return "SchemaAndValue{schema=" + sv.Schema.String() + ", value=" + Text(sv.Value) + "}"
+}
+
+// Schemas without attributes that connectors use all the time.
+var (
+	Int8Schema            = NewSchema(Int8)
+	Int16Schema           = NewSchema(Int16)
+	Int32Schema           = NewSchema(Int32)
+	Int64Schema           = NewSchema(Int64)
+	Float32Schema         = NewSchema(Float32)
+	Float64Schema         = NewSchema(Float64)
+	BooleanSchema         = NewSchema(Boolean)
+	StringSchema          = NewSchema(String)
+	BytesSchema           = NewSchema(Bytes)
+	OptionalInt8Schema    = NewSchema(Int8, Optional())
+	OptionalInt16Schema   = NewSchema(Int16, Optional())
+	OptionalInt32Schema   = NewSchema(Int32, Optional())
+	OptionalInt64Schema   = NewSchema(Int64, Optional())
+	OptionalFloat32Schema = NewSchema(Float32, Optional())
+	OptionalFloat64Schema = NewSchema(Float64, Optional())
+	OptionalBooleanSchema = NewSchema(Boolean, Optional())
+	OptionalStringSchema  = NewSchema(String, Optional())
+	OptionalBytesSchema   = NewSchema(Bytes, Optional())
+)
+
+func bad(format string, args ...any) error { return connecterr.New(connecterr.Data, format, args...) }

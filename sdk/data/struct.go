@@ -11,7 +11,7 @@ type Struct struct {
 // NewStruct makes an empty struct. It panics when the schema is no STRUCT, which is a mistake in code.
 func NewStruct(s *Schema) *Struct {
 	if s == nil || s.typ != StructType {
-		panic("data.NewStruct: not a STRUCT schema")
+		panic(bad("Not a struct schema: %s", s))
 	}
 	return &Struct{schema: s, values: make([]any, len(s.fields))}
 }
@@ -19,26 +19,60 @@ func NewStruct(s *Schema) *Struct {
 // Schema is the struct's schema.
 func (s *Struct) Schema() *Schema { return s.schema }
 
-// Set sets a field. A field that the schema does not have is an error of kind connecterr.Data.
+// Set sets a field, if the value is one of the field's schema; see Schema.Validate. A field that has a default can't be set
+// to nil unless it is optional: leave it out.
 func (s *Struct) Set(field string, v any) error {
-	i, ok := s.schema.byName[field]
-	if !ok {
-		return connecterr.New(connecterr.Data, "%s is not a valid field name", field)
+	i, err := s.place(field)
+	if err != nil {
+		return err
+	}
+	return s.SetIndex(i, v)
+}
+
+// SetIndex is Set by the field's index.
+func (s *Struct) SetIndex(i int, v any) error {
+	f := &s.schema.fields[i]
+	if err := validate(f.Schema, v, func() string { return fieldNamed(f.Name) }); err != nil {
+		return err
 	}
 	s.values[i] = v
 	return nil
 }
 
-// SetAt sets the field of an index.
+// SetAt sets the field of an index without a look at the value: for values that are known to be right.
 func (s *Struct) SetAt(i int, v any) { s.values[i] = v }
 
-// Get returns a field's value, or its default where it is not set; false when there is no such field.
-func (s *Struct) Get(field string) (any, bool) {
-	i, ok := s.schema.byName[field]
+func (s *Struct) place(field string) (int, error) {
+	i, ok := s.schema.find(field)
 	if !ok {
-		return nil, false
+		return 0, bad("%s is not a valid field name", field)
 	}
-	return s.At(i), true
+	return i, nil
+}
+
+// Get returns a field's value, or its default where it is not set.
+func (s *Struct) Get(field string) (any, error) {
+	i, err := s.place(field)
+	if err != nil {
+		return nil, err
+	}
+	return s.At(i), nil
+}
+
+// As returns a field's value, without a default in its place; the field must be of that type.
+func (s *Struct) As(t Type, field string) (any, error) {
+	i, err := s.place(field)
+	if err != nil {
+		return nil, err
+	}
+	if s.schema.fields[i].Schema.typ != t {
+		return nil, bad("Field '%s' is not of type %s", field, t)
+	}
+	v := s.values[i]
+	if v != nil && TypeOf(v) != t { // a logical type's value
+		return nil, connecterr.New(connecterr.Data, "class %s is none of type %s", ClassOf(v), t).WithClass(classCast)
+	}
+	return v, nil
 }
 
 // At returns the value of the field of an index, or its default where it is not set.
@@ -51,3 +85,17 @@ func (s *Struct) At(i int) any {
 
 // Raw returns the value of the field of an index without a default in its place.
 func (s *Struct) Raw(i int) any { return s.values[i] }
+
+// Validate checks all fields. One that is not set is fine where it is optional or has a default.
+func (s *Struct) Validate() error {
+	for i := range s.schema.fields {
+		f := &s.schema.fields[i]
+		if s.values[i] == nil && (f.Schema.optional || f.Schema.def != nil) {
+			continue
+		}
+		if err := validate(f.Schema, s.values[i], func() string { return fieldNamed(f.Name) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -4,15 +4,13 @@ import (
 	"encoding/base64"
 	"fmt"
 	"math"
-	"math/big"
 	"strconv"
-	"strings"
-	"time"
+	"unicode"
 )
 
 // AppendText appends a value's text, as Java's String.valueOf prints it. Two departures: BYTES print as standard base64
-// (Java prints an object's address), and dates print in UTC (Java: in the zone of the JVM).
-func AppendText(b []byte, s *Schema, v any) []byte {
+// (Java prints an object's address), and instants print in UTC (Java: in the zone of the JVM).
+func AppendText(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...)
@@ -21,21 +19,22 @@ func AppendText(b []byte, s *Schema, v any) []byte {
 	case bool:
 		return strconv.AppendBool(b, v)
 	case int8:
-		return strconv.AppendInt(b, int64(v), 10)
+		return appendInt(b, v)
 	case int16:
-		return strconv.AppendInt(b, int64(v), 10)
+		return appendInt(b, v)
 	case int32:
-		return appendInt(b, s, int64(v))
+		return appendInt(b, v)
 	case int64:
-		return appendInt(b, s, v)
+		return appendInt(b, v)
 	case float32:
-		return append(b, formatFloat(float64(v), 32)...)
+		return appendFloat(b, float64(v), 32)
 	case float64:
-		return append(b, FormatFloat(v)...)
+		return appendFloat(b, v, 64)
+	case Decimal:
+		return v.AppendText(b)
+	case Instant:
+		return v.appendJava(b)
 	case []byte:
-		if s.Name() == DecimalName {
-			return append(b, decimalText(s, v)...)
-		}
 		return base64.StdEncoding.AppendEncode(b, v)
 	case []any:
 		b = append(b, '[')
@@ -43,11 +42,11 @@ func AppendText(b []byte, s *Schema, v any) []byte {
 			if i > 0 {
 				b = append(b, ", "...)
 			}
-			b = AppendText(b, inner(s, Array), e)
+			b = AppendText(b, e)
 		}
 		return append(b, ']')
 	case *Map:
-		return appendMap(b, s, v)
+		return appendMap(b, v)
 	case *Struct:
 		return appendStruct(b, v)
 	}
@@ -55,35 +54,27 @@ func AppendText(b []byte, s *Schema, v any) []byte {
 }
 
 // Text is AppendText as a string.
-func Text(s *Schema, v any) string {
+func Text(v any) string {
 	if t, ok := v.(string); ok {
 		return t
 	}
-	return string(AppendText(nil, s, v))
+	return string(AppendText(nil, v))
 }
 
-func inner(s *Schema, t Type) *Schema {
-	if s == nil || s.typ != t {
-		return nil
-	}
-	return s.value
-}
+// String prints the struct as Java does: the fields that are set.
+func (s *Struct) String() string { return Text(s) }
 
-func appendMap(b []byte, s *Schema, m *Map) []byte {
+// String prints the map as Java does.
+func (m *Map) String() string { return Text(m) }
+
+func appendMap(b []byte, m *Map) []byte {
 	b = append(b, '{')
-	first := true
-	var key *Schema
-	if s != nil && s.typ == MapType {
-		key = s.key
-	}
-	for k, v := range m.All() {
-		if !first {
+	for i := range m.Len() {
+		if i > 0 {
 			b = append(b, ", "...)
 		}
-		first = false
-		b = AppendText(b, key, k)
-		b = append(b, '=')
-		b = AppendText(b, inner(s, MapType), v)
+		b = append(AppendText(b, m.entries[i].key), '=')
+		b = AppendText(b, m.entries[i].value)
 	}
 	return append(b, '}')
 }
@@ -92,7 +83,7 @@ func appendStruct(b []byte, st *Struct) []byte {
 	b = append(b, "Struct{"...)
 	first := true
 	for i, f := range st.schema.fields {
-		v := st.At(i)
+		v := st.values[i]
 		if v == nil {
 			continue
 		}
@@ -100,82 +91,117 @@ func appendStruct(b []byte, st *Struct) []byte {
 			b = append(b, ',')
 		}
 		first = false
-		b = append(b, f.Name...)
-		b = append(b, '=')
-		b = AppendText(b, f.Schema, v)
+		b = append(append(b, f.Name...), '=')
+		b = AppendText(b, v)
 	}
 	return append(b, '}')
 }
 
-// javaDate is how java.util.Date prints.
-const javaDate = "Mon Jan 02 15:04:05 MST 2006"
-
-// appendInt prints an integer, or the date that it stands for.
-func appendInt(b []byte, s *Schema, n int64) []byte {
-	switch s.Name() {
-	case DateName:
-		return time.Unix(n*86400, 0).UTC().AppendFormat(b, javaDate)
-	case TimeName, TimestampName:
-		return time.UnixMilli(n).UTC().AppendFormat(b, javaDate)
-	}
-	return strconv.AppendInt(b, n, 10)
+func appendInt[T int | int8 | int16 | int32 | int64](b []byte, n T) []byte {
+	return strconv.AppendInt(b, int64(n), 10)
 }
 
-// decimalText prints an unscaled big-endian two's complement number as java.math.BigDecimal does.
-func decimalText(s *Schema, unscaled []byte) string {
-	scale, err := strconv.Atoi(s.params[ScaleParam])
-	if err != nil {
-		scale = 0
-	}
-	n := new(big.Int).SetBytes(unscaled)
-	if len(unscaled) > 0 && unscaled[0]&0x80 != 0 {
-		n.Sub(n, new(big.Int).Lsh(big.NewInt(1), uint(8*len(unscaled))))
-	}
-	digits, sign := n.String(), ""
-	if strings.HasPrefix(digits, "-") {
-		sign, digits = "-", digits[1:]
-	}
-	exponent := len(digits) - 1 - scale
+// AppendFloat appends a float64 as Java's Double.toString prints it: 1.0, 1.0E10, NaN, Infinity.
+func AppendFloat(b []byte, f float64) []byte { return appendFloat(b, f, 64) }
+
+// AppendFloat32 is AppendFloat for Float.toString.
+func AppendFloat32(b []byte, f float32) []byte { return appendFloat(b, float64(f), 32) }
+
+// FormatFloat is AppendFloat as a string.
+func FormatFloat(f float64) string { return string(appendFloat(nil, f, 64)) }
+
+func appendFloat(b []byte, f float64, bits int) []byte {
 	switch {
-	case scale == 0:
-		return sign + digits
-	case scale > 0 && exponent >= -6:
-		for len(digits) <= scale {
-			digits = "0" + digits
+	case f != f:
+		return append(b, "NaN"...)
+	case math.IsInf(f, 1):
+		return append(b, "Infinity"...)
+	case math.IsInf(f, -1):
+		return append(b, "-Infinity"...)
+	case f == 0:
+		if math.Signbit(f) {
+			b = append(b, '-')
 		}
-		return sign + digits[:len(digits)-scale] + "." + digits[len(digits)-scale:]
+		return append(b, "0.0"...)
 	}
-	if len(digits) > 1 {
-		digits = digits[:1] + "." + digits[1:]
+	if f == math.Trunc(f) && math.Abs(f) < 1e7 {
+		return append(strconv.AppendInt(b, int64(f), 10), ".0"...)
 	}
-	return fmt.Sprintf("%s%sE%+d", sign, digits, exponent)
+	var buf [32]byte
+	s := strconv.AppendFloat(buf[:0], f, 'e', -1, bits)
+	if s[0] == '-' {
+		b, s = append(b, '-'), s[1:]
+	}
+	if s[1] == 'e' { // one digit: the nearest number of two, see JDK-4511638
+		s = strconv.AppendFloat(buf[:0], math.Abs(f), 'e', 1, bits)
+	}
+	e := 1
+	for s[e] != 'e' {
+		e++
+	}
+	digits := append(append(make([]byte, 0, 20), s[0]), s[2:e]...)
+	exponent, _ := strconv.Atoi(string(s[e+1:])) //nolint:errcheck // it was just written
+	if len(digits) == 2 && digits[1] == '0' {
+		digits = digits[:1]
+	}
+	switch {
+	case exponent >= 7 || exponent < -3:
+		b = append(append(b, digits[0]), '.')
+		if len(digits) == 1 {
+			b = append(b, '0')
+		}
+		b = append(append(b, digits[1:]...), 'E')
+		return strconv.AppendInt(b, int64(exponent), 10)
+	case exponent < 0:
+		b = append(b, "0.00"[:1-exponent]...)
+		return append(b, digits...)
+	case len(digits) <= exponent+1:
+		b = append(b, digits...)
+		for range exponent + 1 - len(digits) {
+			b = append(b, '0')
+		}
+		return append(b, ".0"...)
+	}
+	return append(append(append(b, digits[:exponent+1]...), '.'), digits[exponent+1:]...)
 }
 
-// FormatFloat prints a float64 as Java's Double.toString does: 1.0, 1.0E10, NaN, Infinity.
-func FormatFloat(f float64) string { return formatFloat(f, 64) }
-
-func formatFloat(f float64, bits int) string {
-	switch abs := math.Abs(f); {
-	case math.IsNaN(f):
-		return "NaN"
-	case math.IsInf(f, 1):
-		return "Infinity"
-	case math.IsInf(f, -1):
-		return "-Infinity"
-	case abs != 0 && (abs < 1e-3 || abs >= 1e7):
-		mantissa, exp, _ := strings.Cut(strconv.FormatFloat(f, 'e', -1, bits), "e")
-		if !strings.Contains(mantissa, ".") {
-			mantissa += ".0"
+// ASCIIDigits writes the decimal digits of all scripts as 0 to 9: Java's numbers may use any.
+func ASCIIDigits(s string) string {
+	for i := range len(s) {
+		if s[i] >= 0x80 {
+			return string(mapDigits(s))
 		}
-		sign, digits := exp[:1], strings.TrimLeft(exp[1:], "0")
-		if sign == "+" {
-			sign = ""
-		}
-		return mantissa + "E" + sign + digits
-	}
-	s := strconv.FormatFloat(f, 'f', -1, bits)
-	if !strings.Contains(s, ".") {
-		s += ".0"
 	}
 	return s
+}
+
+func mapDigits(s string) []rune {
+	out := []rune(s)
+	for i, r := range out {
+		if d, ok := Digit(r); ok {
+			out[i] = '0' + rune(d)
+		}
+	}
+	return out
+}
+
+// Digit is the value of a decimal digit of any script, as Java's Character.digit.
+func Digit(r rune) (int, bool) {
+	if r < 0x80 {
+		return int(r - '0'), r >= '0' && r <= '9'
+	}
+	if !unicode.Is(unicode.Nd, r) {
+		return 0, false
+	}
+	for _, t := range unicode.Nd.R16 { // a table begins with a zero, and counts on
+		if rune(t.Lo) <= r && r <= rune(t.Hi) {
+			return int(r-rune(t.Lo)) % 10, true
+		}
+	}
+	for _, t := range unicode.Nd.R32 {
+		if rune(t.Lo) <= r && r <= rune(t.Hi) {
+			return int(r-rune(t.Lo)) % 10, true
+		}
+	}
+	return 0, false
 }

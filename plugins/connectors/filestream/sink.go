@@ -97,7 +97,7 @@ func (t *sinkTask) endLine() error {
 
 func (t *sinkTask) Put(_ context.Context, batch []record.Sink) error {
 	for i := range batch {
-		t.buf = data.AppendText(t.buf, batch[i].ValueSchema, batch[i].Value)
+		t.buf = data.AppendText(t.buf, batch[i].Value)
 		t.buf = append(t.buf, '\n')
 		if len(t.buf) >= chunk {
 			if err := t.write(); err != nil {

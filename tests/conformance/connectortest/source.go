@@ -41,7 +41,7 @@ func text(m *data.Map) string {
 	if m == nil {
 		return ""
 	}
-	return data.Text(nil, m)
+	return data.Text(m)
 }
 
 func (s stored) Offset(_ context.Context, p record.SourcePartition) (record.SourceOffset, error) {
@@ -104,7 +104,7 @@ func (r running) take(n int) (all []record.Source) {
 func contents(all []record.Source) []string {
 	out := make([]string, len(all))
 	for i := range all {
-		out[i] = data.Text(all[i].ValueSchema, all[i].Value)
+		out[i] = data.Text(all[i].Value)
 	}
 	return out
 }

@@ -85,7 +85,7 @@ func appendValue(b []byte, name string, v any) ([]byte, error) {
 	case int64:
 		return strconv.AppendInt(b, v, 10), nil
 	case float32:
-		return appendFloat(b, name, float64(v), data.Text(nil, v))
+		return appendFloat(b, name, float64(v), data.Text(v))
 	case float64:
 		return appendFloat(b, name, v, data.FormatFloat(v))
 	}
