@@ -35,6 +35,18 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"converter org.apache.kafka.connect.json.JsonConverter":                   jsonConverter,
 	"header_converter org.apache.kafka.connect.json.JsonConverter":            jsonConverter,
 	"header_converter org.apache.kafka.connect.storage.SimpleHeaderConverter": simpleHeaderConverter,
+	"converter org.apache.kafka.connect.converters.BooleanConverter":          booleanConverter,
+	"header_converter org.apache.kafka.connect.converters.BooleanConverter":   booleanConverter,
+	"converter org.apache.kafka.connect.converters.ShortConverter":            numberConverter(data.Int16Schema, int16(-2)),
+	"header_converter org.apache.kafka.connect.converters.ShortConverter":     numberConverter(data.Int16Schema, int16(-2)),
+	"converter org.apache.kafka.connect.converters.IntegerConverter":          numberConverter(data.Int32Schema, int32(-2)),
+	"header_converter org.apache.kafka.connect.converters.IntegerConverter":   numberConverter(data.Int32Schema, int32(-2)),
+	"converter org.apache.kafka.connect.converters.LongConverter":             numberConverter(data.Int64Schema, int64(-2)),
+	"header_converter org.apache.kafka.connect.converters.LongConverter":      numberConverter(data.Int64Schema, int64(-2)),
+	"converter org.apache.kafka.connect.converters.FloatConverter":            numberConverter(data.Float32Schema, float32(1.5)),
+	"header_converter org.apache.kafka.connect.converters.FloatConverter":     numberConverter(data.Float32Schema, float32(1.5)),
+	"converter org.apache.kafka.connect.converters.DoubleConverter":           numberConverter(data.Float64Schema, 1.5),
+	"header_converter org.apache.kafka.connect.converters.DoubleConverter":    numberConverter(data.Float64Schema, 1.5),
 }
 
 // root is the folder that file connectors may use.
@@ -138,8 +150,21 @@ func verifiableSink(t *testing.T, p plugin.Plugin) {
 func sv(s *data.Schema, v any) data.SchemaAndValue { return data.SchemaAndValue{Schema: s, Value: v} }
 
 func stringConverter(t *testing.T, p plugin.Plugin) {
-	convertertest.Run(t, convertertest.Harness{Plugin: p, Lenient: true,
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Lenient: true, Config: []map[string]string{{}, {"converter.encoding": "UTF-16"}},
 		Samples: []data.SchemaAndValue{sv(data.StringSchema, "ä\x00\n"), sv(data.StringSchema, ""), sv(nil, "text")}})
+}
+
+func booleanConverter(t *testing.T, p plugin.Plugin) {
+	bad := sv(nil, "true")
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad,
+		Samples: []data.SchemaAndValue{sv(data.BooleanSchema, true), sv(nil, false)}})
+}
+
+func numberConverter(s *data.Schema, v any) func(*testing.T, plugin.Plugin) {
+	return func(t *testing.T, p plugin.Plugin) {
+		bad := sv(nil, "1")
+		convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Samples: []data.SchemaAndValue{sv(s, v), sv(nil, v)}})
+	}
 }
 
 func bytesConverter(t *testing.T, p plugin.Plugin) {
@@ -153,9 +178,12 @@ func jsonConverter(t *testing.T, p plugin.Plugin) {
 	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schemas.enable": "true"}, {"schemas.enable": "false"}},
 		Samples: []data.SchemaAndValue{sv(data.StringSchema, "ä\"\n"), sv(data.Int64Schema, int64(9007199254740993)), sv(data.BooleanSchema, true),
 			sv(data.Float64Schema, 1.5), sv(data.ArrayOf(data.StringSchema), []any{"a", "b"})}})
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Samples: []data.SchemaAndValue{sv(data.BytesSchema, []byte{0, 255}), sv(data.DecimalSchema(2), data.NewDecimal(-150, 2)),
+		sv(data.TimestampSchema(), data.Instant(1700000000123)), sv(data.MapSchema(data.Int32Schema, data.OptionalStringSchema), data.MapOf(int32(1), nil))}})
 }
 
 func simpleHeaderConverter(t *testing.T, p plugin.Plugin) {
 	convertertest.Run(t, convertertest.Harness{Plugin: p, Lenient: true,
-		Samples: []data.SchemaAndValue{sv(data.StringSchema, "some text"), sv(data.NewSchema(data.Int8), int8(5)), sv(data.BooleanSchema, true), sv(data.Float64Schema, 1.5)}})
+		Samples: []data.SchemaAndValue{sv(data.StringSchema, "some text"), sv(data.NewSchema(data.Int8), int8(5)), sv(data.BooleanSchema, true), sv(data.Float32Schema, float32(1.5)),
+			sv(data.DateSchema(), data.Instant(data.Day)), sv(nil, []any{int8(1), int8(2)}), sv(nil, data.MapOf("a", "b"))}})
 }

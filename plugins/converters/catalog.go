@@ -1,5 +1,5 @@
-// Package converters holds the converters that come with Kafka: strings, bytes, JSON, and the header converter that
-// guesses. They keep their Java class names and keys.
+// Package converters holds the converters that come with Kafka: strings, bytes, booleans, numbers, JSON, and the header
+// converter that finds out what a text is. They keep their Java class names and keys.
 //
 // Start reading at All, the only list of them.
 package converters
@@ -23,8 +23,14 @@ func All() []plugin.Plugin {
 			plugin.Plugin{Class: class, Kind: plugin.HeaderConverter, Version: Version, Def: def, Doc: doc,
 				NewHeaderConverter: func() converter.HeaderConverter { return asHeader{make()} }})
 	}
-	add("org.apache.kafka.connect.storage.StringConverter", "Text as UTF-8.", stringDef, func() converter.Converter { return &stringConverter{} })
-	add("org.apache.kafka.connect.converters.ByteArrayConverter", "Bytes as they are.", typeOnlyDef, func() converter.Converter { return &bytesConverter{} })
+	add("org.apache.kafka.connect.storage.StringConverter", "Text, in UTF-8 or another encoding.", stringDef, func() converter.Converter { return &stringConverter{} })
+	add("org.apache.kafka.connect.converters.ByteArrayConverter", "Bytes as they are.", typeOnlyDef, func() converter.Converter { return bytesConverter{} })
+	add("org.apache.kafka.connect.converters.BooleanConverter", "Booleans as one byte.", typeOnlyDef, func() converter.Converter { return booleanConverter{} })
+	add("org.apache.kafka.connect.converters.ShortConverter", "16-bit numbers as two bytes.", typeOnlyDef, func() converter.Converter { return shortConverter })
+	add("org.apache.kafka.connect.converters.IntegerConverter", "32-bit numbers as four bytes.", typeOnlyDef, func() converter.Converter { return integerConverter })
+	add("org.apache.kafka.connect.converters.LongConverter", "64-bit numbers as eight bytes.", typeOnlyDef, func() converter.Converter { return longConverter })
+	add("org.apache.kafka.connect.converters.FloatConverter", "Single precision numbers as four bytes.", typeOnlyDef, func() converter.Converter { return floatConverter })
+	add("org.apache.kafka.connect.converters.DoubleConverter", "Double precision numbers as eight bytes.", typeOnlyDef, func() converter.Converter { return doubleConverter })
 	add("org.apache.kafka.connect.json.JsonConverter", "JSON, with or without its schema.", jsonDef, func() converter.Converter { return &jsonConverter{} })
 	return append(all, plugin.Plugin{Class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Kind: plugin.HeaderConverter, Version: Version,
 		Def: &config.Def{}, Doc: "Header values as text, whose type is guessed when they are read.",

@@ -1,13 +1,16 @@
 package converters
 
 import (
+	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/data/vector"
 	"github.com/millrace/millrace/sdk/plugin"
 )
 
@@ -39,7 +42,7 @@ func TestString_writes_any_value_and_reads_text(t *testing.T) {
 	sv, err = c.ToConnect("t", nil)
 	require.NoError(t, err)
 	require.Equal(t, data.SchemaAndValue{Schema: data.OptionalStringSchema}, sv)
-	require.Error(t, c.Configure(map[string]string{"converter.encoding": "UTF-16"}, converter.ForValue))
+	require.EqualError(t, c.Configure(map[string]string{"converter.encoding": "runes"}, converter.ForValue), "Unsupported encoding runes: runes")
 }
 
 func TestBytes_pass_through_and_nothing_else_does(t *testing.T) {
@@ -72,11 +75,11 @@ func TestJSON_with_schemas_goes_out_and_comes_back(t *testing.T) {
 		`{"schema":{"type":"double","optional":false},"payload":1.5}`:                                            {Schema: data.Float64Schema, Value: 1.5},
 		`{"schema":{"type":"bytes","optional":true},"payload":"AQI="}`:                                           {Schema: data.OptionalBytesSchema, Value: []byte{1, 2}},
 		`{"schema":{"type":"string","optional":true},"payload":null}`:                                            {Schema: data.OptionalStringSchema},
-		`{"schema":{"type":"array","optional":false,"items":{"type":"int32","optional":false}},"payload":[1,2]}`: {Schema: data.ArrayOf(data.Int32Schema), Value: []any{int32(1), int32(2)}},
-		`{"schema":{"type":"map","optional":false,"keys":{"type":"int32","optional":false},"values":{"type":"string","optional":false}},"payload":[[1,"x"]]}`: {
+		`{"schema":{"type":"array","items":{"type":"int32","optional":false},"optional":false},"payload":[1,2]}`: {Schema: data.ArrayOf(data.Int32Schema), Value: []any{int32(1), int32(2)}},
+		`{"schema":{"type":"map","keys":{"type":"int32","optional":false},"values":{"type":"string","optional":false},"optional":false},"payload":[[1,"x"]]}`: {
 			Schema: data.MapSchema(data.Int32Schema, data.StringSchema), Value: data.MapOf(int32(1), "x")},
-		`{"schema":{"type":"struct","optional":false,"name":"inner","version":2,"doc":"d","parameters":{"p":"q"},"fields":[` +
-			`{"type":"int8","optional":false,"default":3,"field":"n"},{"type":"string","optional":true,"field":"o"}]},"payload":{"n":5,"o":null}}`: {Schema: inner, Value: st},
+		`{"schema":{"type":"struct","fields":[{"type":"int8","optional":false,"default":3,"field":"n"},{"type":"string","optional":true,"field":"o"}],` +
+			`"optional":false,"name":"inner","version":2,"doc":"d","parameters":{"p":"q"}},"payload":{"n":5,"o":null}}`: {Schema: inner, Value: st},
 	} {
 		b, err := c.FromConnect("t", sv.Schema, sv.Value)
 		require.NoError(t, err)
@@ -86,20 +89,6 @@ func TestJSON_with_schemas_goes_out_and_comes_back(t *testing.T) {
 		again, err := c.FromConnect("t", back.Schema, back.Value)
 		require.NoError(t, err)
 		require.Equal(t, want, string(again))
-	}
-}
-
-func TestJSON_refuses_a_value_that_is_not_of_its_schemas_type(t *testing.T) {
-	t.Parallel()
-	for want, sv := range map[string]data.SchemaAndValue{
-		"Invalid type for INT32: class java.lang.String":      {Schema: data.Int32Schema, Value: "x"},
-		"Invalid type for bytes type: class java.lang.String": {Schema: data.BytesSchema, Value: "x"},
-		"Invalid type for STRING: class [B":                   {Schema: data.ArrayOf(data.StringSchema), Value: []any{[]byte("x")}},
-	} {
-		for _, enabled := range []string{"true", "false"} {
-			_, err := conv(t, "JsonConverter", map[string]string{"schemas.enable": enabled}).FromConnect("t", sv.Schema, sv.Value)
-			require.EqualError(t, err, want)
-		}
 	}
 }
 
@@ -118,49 +107,80 @@ func TestJSON_without_schemas_keeps_order_and_whole_numbers(t *testing.T) {
 	require.Nil(t, b, "a tombstone stays one")
 }
 
-func TestJSON_refuses_what_it_cannot_read_as_bad_data(t *testing.T) {
+func TestJSON_reads_each_value_as_if_it_were_the_first(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		props map[string]string
-		text  string
-		want  string
-	}{
-		"plain JSON where a schema is expected": {nil, `{"a":1}`, `JsonConverter with schemas.enable requires "schema" and "payload" fields`},
-		"a number where a schema is expected":   {nil, `5`, `JsonConverter with schemas.enable requires`},
-		"no JSON":                               {map[string]string{"schemas.enable": "false"}, `{a`, "Converting byte[] to Kafka Connect data failed due to serialization error"},
-		"more than one value":                   {map[string]string{"schemas.enable": "false"}, `1 2`, "Converting byte[] to Kafka Connect data failed"},
-		"an unknown type":                       {nil, `{"schema":{"type":"color"},"payload":1}`, "Unknown schema type: color"},
-		"a type that does not fit":              {nil, `{"schema":{"type":"boolean"},"payload":1}`, "Invalid type for BOOLEAN"},
-		"null where it is not allowed":          {nil, `{"schema":{"type":"string"},"payload":null}`, "Invalid null value for required STRING field"},
+	used := conv(t, "JsonConverter", map[string]string{"schemas.cache.size": "2"})
+	for _, text := range []string{
+		`{"schema":{"type":"int32"},"payload":1}`, `{"schema":{"type":"int32"},"payload":2}`, `{"schema":{"type":"int32"},"payload":3,"x":4}`,
+		`{"schema":{"type":"int32"},"payload":3,"payload":4}`, `{"schema":{"type":"int32"},"payload":5`, `{"schema":{"type":"int32"},"payload":6} and more`,
+		`{"schema":{"type":"int32"},"payload":"x"}`, `{"schema":{"type":"int64"},"payload":7}`, `{"payload":8,"schema":{"type":"int32"}}`,
+		`{"schema":{"type":"int32"},"payload":null}`, `{"schema":{"type":"string"},"payload":"\u00e4"}`, `{"schema":{"type":"int32"},"payload":}`,
+		"\xef\xbb\xbf" + `{"schema":{"type":"int32"},"payload":9}`, `{"schema":{"type":"int32"},"payload":10}`, `{"schema":{"type":"int32"},"payload": 11 }`,
 	} {
-		_, err := conv(t, "JsonConverter", c.props).ToConnect("t", []byte(c.text))
-		require.ErrorContains(t, err, c.want, name)
-		require.Equal(t, connecterr.Data, connecterr.KindOf(err), name)
+		got, gotErr := used.ToConnect("t", []byte(text))
+		want, wantErr := conv(t, "JsonConverter", nil).ToConnect("t", []byte(text))
+		require.Equal(t, wantErr, gotErr, text)
+		require.True(t, want.Schema.Equal(got.Schema) && data.Equal(want.Value, got.Value), "%s: %s, want %s", text, got, want)
 	}
 }
 
-func TestSimpleHeader_guesses_what_a_text_stands_for(t *testing.T) {
+func TestJSON_writes_many_schemas_and_remembers_few(t *testing.T) {
 	t.Parallel()
-	h := simpleHeader{}
-	for text, want := range map[string]any{"5": int8(5), "300": int16(300), "70000": int32(70000), "5000000000": int64(5000000000), "true": true, "1.5": 1.5, "x1": "x1", "Infinity": "Infinity", "": ""} {
-		sv, err := h.ToConnectHeader("t", "k", []byte(text))
+	c := conv(t, "JsonConverter", map[string]string{"schemas.cache.size": "3"}).(*jsonConverter)
+	for i := range int32(10) {
+		b, err := c.FromConnect("t", data.NewSchema(data.Int32, data.Version(i)), i)
 		require.NoError(t, err)
-		require.Equal(t, want, sv.Value, text)
-		b, err := h.FromConnectHeader("t", "k", sv.Schema, sv.Value)
+		sv, err := c.ToConnect("t", b)
 		require.NoError(t, err)
-		require.Equal(t, text, string(b))
+		v, _ := sv.Schema.Version()
+		require.Equal(t, []any{i, i}, []any{v, sv.Value})
+		require.LessOrEqual(t, len(c.texts), 3)
+		require.LessOrEqual(t, len(c.read), 3)
 	}
-	sv, err := h.ToConnectHeader("t", "k", nil)
-	require.NoError(t, err)
-	require.Equal(t, data.SchemaAndValue{}, sv)
 }
 
-func TestJSON_schema_content_is_the_schema_of_everything_that_is_read(t *testing.T) {
+func TestGolden_definitions(t *testing.T) {
 	t.Parallel()
-	c := conv(t, "JsonConverter", map[string]string{"schema.content": `{"type":"int32","optional":false}`})
-	sv, err := c.ToConnect("t", []byte("5"))
+	r, err := plugin.New(All()...)
 	require.NoError(t, err)
-	require.Equal(t, int32(5), sv.Value)
-	require.Equal(t, data.Int32, sv.Schema.Type())
-	require.ErrorContains(t, c.Configure(map[string]string{"schema.content": `{"type":"nonsense"}`}, converter.ForValue), "schema.content")
+	ran := 0
+	vector.Each(t, "testdata/config-defs.jsonl.gz", func(id string, v struct {
+		Class  string
+		Output []struct {
+			Name, Type, Importance string
+			Required               bool
+			Default                json.RawMessage
+			Validator              string
+		}
+	}) {
+		ran++
+		p, err := r.Find(plugin.HeaderConverter, v.Class)
+		require.NoError(t, err, id)
+		require.Len(t, p.Def.Keys, len(v.Output), id)
+		checked := p.Def.Check(nil)
+		for i, want := range v.Output {
+			got := p.Def.Keys[i]
+			require.Equal(t, []any{want.Name, want.Type, want.Importance, want.Required}, []any{got.Name, string(got.Type), string(got.Importance), got.Required}, id)
+			require.Equal(t, want.Validator, validatorText(got.Validators), "%s %s", id, want.Name)
+			def, err := vector.Value(want.Default, nil)
+			require.NoError(t, err)
+			if n, ok := def.(int32); ok {
+				def = int64(n)
+			}
+			require.Equal(t, def, checked[i].Parsed, "%s %s", id, want.Name)
+		}
+	})
+	t.Logf("%d vectors", ran)
+}
+
+// validatorText is how Java describes the rules that converters have.
+func validatorText(rules []config.Rule) string {
+	if len(rules) == 0 {
+		return ""
+	}
+	list := "[" + strings.Join(rules[0].Args, ", ") + "]"
+	if rules[0].Kind == config.OneOfFold().Kind {
+		return "(case insensitive) " + list
+	}
+	return list
 }

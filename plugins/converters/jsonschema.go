@@ -1,320 +1,212 @@
 package converters
 
 import (
-	"encoding/base64"
-	"encoding/json"
-	"maps"
-	"slices"
+	"strconv"
 
-	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
 	"github.com/millrace/millrace/sdk/data"
 )
 
-// jsonSchema is a schema as JsonConverter writes it.
-type jsonSchema struct {
-	Type     string            `json:"type"`
-	Optional bool              `json:"optional"`
-	Name     string            `json:"name,omitempty"`
-	Version  *int32            `json:"version,omitempty"`
-	Doc      string            `json:"doc,omitempty"`
-	Params   map[string]string `json:"parameters,omitempty"`
-	Default  json.RawMessage   `json:"default,omitempty"`
-	Field    string            `json:"field,omitempty"`
-	Fields   []*jsonSchema     `json:"fields,omitempty"`
-	Items    *jsonSchema       `json:"items,omitempty"`
-	Keys     *jsonSchema       `json:"keys,omitempty"`
-	Values   *jsonSchema       `json:"values,omitempty"`
-}
-
-var jsonTypes = map[data.Type]string{
+var jsonTypes = [...]string{
 	data.Int8: "int8", data.Int16: "int16", data.Int32: "int32", data.Int64: "int64", data.Float32: "float", data.Float64: "double",
 	data.Boolean: "boolean", data.String: "string", data.Bytes: "bytes", data.Array: "array", data.MapType: "map", data.StructType: "struct",
 }
 
-// schemaText is a schema as JSON; remembered, because schemas are few and shared.
-func (c *jsonConverter) schemaText(s *data.Schema) ([]byte, error) {
-	if text, ok := c.written[s]; ok {
-		return text, nil
+// appendKnown writes a schema; its text is remembered, because schemas are few and shared.
+func (c *jsonConverter) appendKnown(b []byte, s *data.Schema) ([]byte, error) {
+	if text, ok := c.texts[s]; ok {
+		return append(b, text...), nil
 	}
-	js, err := c.describe(s)
-	if err != nil {
-		return nil, err
+	start := len(b)
+	b, err := c.appendSchema(b, s, "")
+	if err == nil && c.cache > 0 {
+		if len(c.texts) >= c.cache {
+			clear(c.texts)
+		}
+		c.texts[s] = append([]byte(nil), b[start:]...)
 	}
-	text, err := json.Marshal(js)
-	if err != nil {
-		return nil, err
-	}
-	if len(c.written) < c.cache {
-		c.written[s] = text
-	}
-	return text, nil
+	return b, err
 }
 
-func (c *jsonConverter) describe(s *data.Schema) (*jsonSchema, error) {
+// appendSchema writes a schema, with the name of the field that it is the schema of.
+func (c *jsonConverter) appendSchema(b []byte, s *data.Schema, field string) ([]byte, error) {
 	if s == nil {
-		return nil, nil
+		return append(b, "null"...), nil
 	}
-	js := &jsonSchema{Type: jsonTypes[s.Type()], Optional: s.Optional(), Name: s.Name(), Params: maps.Collect(s.Params())}
-	js.Doc, _ = s.Doc()
+	b = append(append(append(b, `{"type":"`...), jsonTypes[s.Type()]...), '"')
+	var err error
+	switch s.Type() {
+	case data.Array:
+		b, err = c.appendSchema(append(b, `,"items":`...), s.ValueSchema(), "")
+	case data.MapType:
+		if b, err = c.appendSchema(append(b, `,"keys":`...), s.KeySchema(), ""); err != nil {
+			return nil, err
+		}
+		b, err = c.appendSchema(append(b, `,"values":`...), s.ValueSchema(), "")
+	case data.StructType:
+		b = append(b, `,"fields":[`...)
+		for i, f := range s.Fields() {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			if b, err = c.appendSchema(b, f.Schema, f.Name); err != nil {
+				return nil, err
+			}
+		}
+		b = append(b, ']')
+	default:
+	}
+	if err != nil {
+		return nil, err
+	}
+	b = strconv.AppendBool(append(b, `,"optional":`...), s.Optional())
+	if s.HasName() {
+		b = jsontree.AppendString(append(b, `,"name":`...), s.Name())
+	}
 	if v, ok := s.Version(); ok {
-		js.Version = &v
+		b = strconv.AppendInt(append(b, `,"version":`...), int64(v), 10)
+	}
+	if doc, ok := s.Doc(); ok {
+		b = jsontree.AppendString(append(b, `,"doc":`...), doc)
+	}
+	if s.HasParams() {
+		b = append(b, `,"parameters":`...)
+		open := byte('{')
+		for k, v := range s.Params() {
+			b = append(jsontree.AppendString(append(b, open), k), ':')
+			b, open = jsontree.AppendString(b, v), ','
+		}
+		b = append(b, '}')
 	}
 	if def := s.Default(); def != nil {
-		text, err := c.appendValue(nil, s, def)
-		if err != nil {
+		if b, err = c.appendValue(append(b, `,"default":`...), s, def); err != nil {
 			return nil, err
 		}
-		js.Default = text
 	}
-	var err error
-	if js.Keys, err = c.describe(s.KeySchema()); err != nil {
-		return nil, err
+	if field != "" {
+		b = jsontree.AppendString(append(b, `,"field":`...), field)
 	}
-	inner, err := c.describe(s.ValueSchema())
-	if s.Type() == data.Array {
-		js.Items = inner
-	} else {
-		js.Values = inner
-	}
-	for _, f := range s.Fields() {
-		field, err := c.describe(f.Schema)
-		if err != nil {
-			return nil, err
-		}
-		field.Field = f.Name
-		js.Fields = append(js.Fields, field)
-	}
-	return js, err
+	return append(b, '}'), nil
 }
 
-// readSchema reads a schema's JSON; remembered by its text.
-func (c *jsonConverter) readSchema(text json.RawMessage) (*data.Schema, error) {
+// known reads a schema; it is remembered by its text.
+func (c *jsonConverter) known(n jsontree.Node) (*data.Schema, error) {
+	text := c.tree.Raw(n)
 	if s, ok := c.read[string(text)]; ok {
 		return s, nil
 	}
-	var js *jsonSchema
-	if err := json.Unmarshal(text, &js); err != nil {
-		return nil, connecterr.New(connecterr.Data, "Schema must contain 'type' field")
-	}
-	s, err := c.build(js)
-	if err == nil && len(c.read) < c.cache {
+	s, err := c.schema(n)
+	if err == nil && c.cache > 0 {
+		if len(c.read) >= c.cache {
+			clear(c.read)
+		}
 		c.read[string(text)] = s
 	}
 	return s, err
 }
 
-func (c *jsonConverter) build(js *jsonSchema) (*data.Schema, error) {
-	if js == nil {
+// schema reads a schema; nil for null and for a text without a value.
+func (c *jsonConverter) schema(n jsontree.Node) (*data.Schema, error) {
+	t := &c.tree
+	if k := t.Kind(n); k == jsontree.Null || k == jsontree.Missing {
 		return nil, nil
 	}
-	typ := data.Type(0)
-	for t, name := range jsonTypes {
-		if name == js.Type {
-			typ = t
-		}
+	name := t.Get(n, "type")
+	if t.Kind(name) != jsontree.String {
+		return nil, bad("Schema must contain 'type' field")
 	}
-	if typ == 0 {
-		return nil, connecterr.New(connecterr.Data, "Unknown schema type: %s", js.Type)
-	}
-	var opts []data.Option
-	if js.Optional {
-		opts = append(opts, data.Optional())
-	}
-	if js.Name != "" {
-		opts = append(opts, data.Name(js.Name))
-	}
-	if js.Version != nil {
-		opts = append(opts, data.Version(*js.Version))
-	}
-	if js.Doc != "" {
-		opts = append(opts, data.Doc(js.Doc))
-	}
-	for _, k := range slices.Sorted(maps.Keys(js.Params)) {
-		opts = append(opts, data.Param(k, js.Params[k]))
-	}
-	plain, err := c.shape(typ, js, nil)
+	typ, opts, err := c.shape(n, t.Text(name))
 	if err != nil {
 		return nil, err
 	}
-	if len(js.Default) > 0 && string(js.Default) != "null" {
-		v, err := decode(js.Default)
-		if err != nil {
-			return nil, err
-		}
-		if v, err = c.typed(plain, v); err != nil {
-			return nil, err
-		}
-		opts = append(opts, data.DefaultValue(v))
+	if t.Kind(t.Get(n, "optional")) == jsontree.True {
+		opts = append(opts, data.Optional())
 	}
-	return c.shape(typ, js, opts)
+	if at := t.Get(n, "name"); t.Kind(at) == jsontree.String {
+		opts = append(opts, data.Name(t.Text(at)))
+	}
+	if at := t.Get(n, "version"); t.Kind(at) == jsontree.Int {
+		opts = append(opts, data.Version(int32(c.whole(at)))) //nolint:gosec // cut as Kafka Connect does
+	}
+	if at := t.Get(n, "doc"); t.Kind(at) == jsontree.String {
+		opts = append(opts, data.Doc(t.Text(at)))
+	}
+	if at := t.Get(n, "parameters"); t.Kind(at) == jsontree.Object {
+		for _, m := range c.members(at) {
+			if t.Kind(m.value) != jsontree.String {
+				return nil, bad("Schema parameters must have string values.")
+			}
+			opts = append(opts, data.Param(m.name.(string), t.Text(m.value)))
+		}
+	}
+	s, err := data.Build(typ, opts...)
+	at := t.Get(n, "default")
+	if err != nil || at == jsontree.None {
+		return s, err
+	}
+	def, err := c.value(s, at)
+	if err != nil {
+		return nil, err
+	}
+	return data.Build(typ, append(opts, data.DefaultValue(def))...)
 }
 
-// shape makes the schema of a type with its inner schemas.
-func (c *jsonConverter) shape(typ data.Type, js *jsonSchema, opts []data.Option) (*data.Schema, error) {
+// shape reads a schema's type and what is inside it.
+func (c *jsonConverter) shape(n jsontree.Node, name string) (data.Type, []data.Option, error) {
+	t := &c.tree
+	typ := data.Type(0)
+	for i, known := range jsonTypes {
+		if known == name && known != "" {
+			typ = data.Type(i) //nolint:gosec // a type
+		}
+	}
 	switch typ {
+	case 0:
+		return 0, nil, bad("Unknown schema type: %s", name)
 	case data.Array:
-		items, err := c.build(js.Items)
-		if err == nil && items == nil {
-			err = connecterr.New(connecterr.Data, "Array schema did not specify the element type")
+		items := t.Get(n, "items")
+		if k := t.Kind(items); k == jsontree.Null || k == jsontree.Missing {
+			return 0, nil, bad("Array schema did not specify the element type")
 		}
-		if err != nil {
-			return nil, err
-		}
-		return data.Build(typ, append(opts, data.Elements(items))...)
+		of, err := c.schema(items)
+		return typ, []data.Option{data.Elements(of)}, err
 	case data.MapType:
-		keys, err := c.build(js.Keys)
+		keys, values := t.Get(n, "keys"), t.Get(n, "values")
+		if keys == jsontree.None {
+			return 0, nil, bad("Map schema did not specify the key type")
+		}
+		if values == jsontree.None {
+			return 0, nil, bad("Map schema did not specify the value type")
+		}
+		key, err := c.schema(keys)
 		if err != nil {
-			return nil, err
+			return 0, nil, err
 		}
-		values, err := c.build(js.Values)
-		if err == nil && (keys == nil || values == nil) {
-			err = connecterr.New(connecterr.Data, "Map schema did not specify the key or value type")
-		}
-		if err != nil {
-			return nil, err
-		}
-		return data.Build(typ, append(opts, data.Entries(keys, values))...)
+		of, err := c.schema(values)
+		return typ, []data.Option{data.Entries(key, of)}, err
 	case data.StructType:
-		fields := make([]data.Field, len(js.Fields))
-		for i, f := range js.Fields {
-			if f == nil || f.Field == "" {
-				return nil, connecterr.New(connecterr.Data, "Struct schema's field name not specified properly")
-			}
-			s, err := c.build(f)
-			if err != nil {
-				return nil, err
-			}
-			fields[i] = data.Field{Name: f.Field, Schema: s}
-		}
-		return data.Build(typ, append(opts, data.Fields(fields...))...)
+		return c.structShape(t.Get(n, "fields"))
 	default:
-		return data.Build(typ, opts...)
+		return typ, nil, nil
 	}
 }
 
-// typed gives a schemaless value the types of a schema.
-func (c *jsonConverter) typed(s *data.Schema, v any) (any, error) {
-	if s == nil {
-		return v, nil
+func (c *jsonConverter) structShape(list jsontree.Node) (data.Type, []data.Option, error) {
+	t := &c.tree
+	if t.Kind(list) != jsontree.Array {
+		return 0, nil, bad(`Struct schema's "fields" argument is not an array.`)
 	}
-	if v == nil {
-		if def := s.Default(); def != nil && c.defaults {
-			return def, nil
+	fields := make([]data.Field, 0, t.Len(list))
+	for e := t.First(list); e != t.End(list); e = t.Next(e) {
+		name := t.Get(e, "field")
+		if t.Kind(name) != jsontree.String {
+			return 0, nil, bad("Struct schema's field name not specified properly")
 		}
-		if s.Optional() {
-			return nil, nil
-		}
-		return nil, connecterr.New(connecterr.Data, "Invalid null value for required %s field", s.Type())
-	}
-	bad := connecterr.New(connecterr.Data, "Invalid type for %s: %s", s.Type(), javaType(v))
-	switch s.Type() {
-	case data.Boolean:
-		if b, ok := v.(bool); ok {
-			return b, nil
-		}
-	case data.Int8, data.Int16, data.Int32, data.Int64, data.Float32, data.Float64:
-		return number(s.Type(), v, bad)
-	case data.String:
-		if t, ok := v.(string); ok {
-			return t, nil
-		}
-	case data.Bytes:
-		if t, ok := v.(string); ok {
-			if b, err := base64.StdEncoding.DecodeString(t); err == nil {
-				return b, nil
-			}
-		}
-	case data.Array:
-		if list, ok := v.([]any); ok {
-			for i := range list {
-				var err error
-				if list[i], err = c.typed(s.ValueSchema(), list[i]); err != nil {
-					return nil, err
-				}
-			}
-			return list, nil
-		}
-	case data.MapType:
-		return c.typedMap(s, v, bad)
-	case data.StructType:
-		m, ok := v.(*data.Map)
-		if !ok {
-			return nil, connecterr.New(connecterr.Data, "Structs should be encoded as JSON objects, but found %s", javaType(v))
-		}
-		st := data.NewStruct(s)
-		for i, f := range s.Fields() {
-			in, _ := m.Get(f.Name)
-			out, err := c.typed(f.Schema, in)
-			if err != nil {
-				return nil, err
-			}
-			st.SetAt(i, out)
-		}
-		return st, nil
-	}
-	return nil, bad
-}
-
-func number(t data.Type, v any, bad error) (any, error) {
-	var n int64
-	var f float64
-	switch x := v.(type) {
-	case int64:
-		n, f = x, float64(x)
-	case float64:
-		n, f = int64(x), x
-	default:
-		return nil, bad
-	}
-	switch t {
-	case data.Int8:
-		return int8(n), nil
-	case data.Int16:
-		return int16(n), nil
-	case data.Int32:
-		return int32(n), nil
-	case data.Int64:
-		return n, nil
-	case data.Float32:
-		return float32(f), nil
-	default:
-		return f, nil
-	}
-}
-
-// typedMap reads a map from an object, or from an array of pairs.
-func (c *jsonConverter) typedMap(s *data.Schema, v any, bad error) (any, error) {
-	out := data.NewMap(4)
-	put := func(k, e any) error {
-		key, err := c.typed(s.KeySchema(), k)
+		s, err := c.schema(e)
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
-		val, err := c.typed(s.ValueSchema(), e)
-		if err == nil {
-			out.Set(key, val)
-		}
-		return err
+		fields = append(fields, data.Field{Name: t.Text(name), Schema: s})
 	}
-	switch m := v.(type) {
-	case *data.Map:
-		for k, e := range m.All() {
-			if err := put(k, e); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for _, e := range m {
-			pair, ok := e.([]any)
-			if !ok || len(pair) != 2 {
-				return nil, connecterr.New(connecterr.Data, "Found invalid map entry: it must be an array of a key and a value")
-			}
-			if err := put(pair[0], pair[1]); err != nil {
-				return nil, err
-			}
-		}
-	default:
-		return nil, bad
-	}
-	return out, nil
+	return data.StructType, []data.Option{data.Fields(fields...)}, nil
 }

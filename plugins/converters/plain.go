@@ -1,12 +1,12 @@
 package converters
 
 import (
-	"strings"
+	"bytes"
 
-	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/values"
 )
 
 // asHeader makes a header converter of a converter: a header is a value without a topic's schema.
@@ -24,45 +24,14 @@ func (h asHeader) ToConnectHeader(topic, _ string, b []byte) (data.SchemaAndValu
 	return h.c.ToConnect(topic, b)
 }
 
-var stringDef = &config.Def{Keys: []config.Key{typeKey,
-	{Name: "converter.encoding", Type: config.String, Default: config.Default("UTF-8"), Importance: config.High, Width: config.WidthMedium, DisplayName: "Encoding",
-		Doc: "Character encoding; only UTF-8 is supported."}}}
-
-// stringConverter writes any value's text and reads text.
-type stringConverter struct{}
-
-func (*stringConverter) Configure(props map[string]string, _ converter.Use) error {
-	if e := props["converter.encoding"]; e != "" && !strings.EqualFold(e, "UTF-8") && !strings.EqualFold(e, "UTF8") {
-		return connecterr.New(connecterr.Config, "Invalid value %s for configuration converter.encoding: only UTF-8 is supported", e)
-	}
-	return nil
-}
-
-func (*stringConverter) FromConnect(_ string, _ *data.Schema, value any) ([]byte, error) {
-	if value == nil {
-		return nil, nil
-	}
-	if s, ok := value.(string); ok {
-		return []byte(s), nil
-	}
-	return data.AppendText(nil, value), nil
-}
-
-func (*stringConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
-	if b == nil {
-		return data.SchemaAndValue{Schema: data.OptionalStringSchema}, nil
-	}
-	return data.SchemaAndValue{Schema: data.OptionalStringSchema, Value: string(b)}, nil
-}
-
 // bytesConverter passes bytes through.
 type bytesConverter struct{}
 
-func (*bytesConverter) Configure(map[string]string, converter.Use) error { return nil }
+func (bytesConverter) Configure(map[string]string, converter.Use) error { return nil }
 
-func (*bytesConverter) FromConnect(_ string, schema *data.Schema, value any) ([]byte, error) {
+func (bytesConverter) FromConnect(_ string, schema *data.Schema, value any) ([]byte, error) {
 	if schema != nil && schema.Type() != data.Bytes {
-		return nil, connecterr.New(connecterr.Data, "Invalid schema type for ByteArrayConverter: %s", schema.Type())
+		return nil, bad("Invalid schema type for ByteArrayConverter: %s", schema.Type())
 	}
 	switch v := value.(type) {
 	case nil:
@@ -70,59 +39,17 @@ func (*bytesConverter) FromConnect(_ string, schema *data.Schema, value any) ([]
 	case []byte:
 		return v, nil
 	}
-	return nil, connecterr.New(connecterr.Data, "ByteArrayConverter is not compatible with objects of type %s", javaType(value))
+	return nil, bad("ByteArrayConverter is not compatible with objects of type class %s", data.ClassOf(value))
 }
 
-// typeOf is the schema type that a value is of; 0 for a value that no schema describes.
-func typeOf(v any) data.Type {
-	switch v.(type) {
-	case int8:
-		return data.Int8
-	case int16:
-		return data.Int16
-	case int32:
-		return data.Int32
-	case int64:
-		return data.Int64
-	case float32:
-		return data.Float32
-	case float64:
-		return data.Float64
-	case bool:
-		return data.Boolean
-	case string:
-		return data.String
-	case []byte:
-		return data.Bytes
-	case []any:
-		return data.Array
-	case *data.Map:
-		return data.MapType
-	case *data.Struct:
-		return data.StructType
-	}
-	return 0
-}
-
-// javaClasses are what Java would name for a value of each type.
-var javaClasses = map[data.Type]string{
-	data.Int8: "java.lang.Byte", data.Int16: "java.lang.Short", data.Int32: "java.lang.Integer", data.Int64: "java.lang.Long",
-	data.Float32: "java.lang.Float", data.Float64: "java.lang.Double", data.Boolean: "java.lang.Boolean", data.String: "java.lang.String",
-	data.Bytes: "[B", data.Array: "java.util.ArrayList", data.MapType: "java.util.HashMap", data.StructType: "org.apache.kafka.connect.data.Struct",
-	0: "java.lang.Object",
-}
-
-// javaType is the class that Java would name for a value.
-func javaType(v any) string { return "class " + javaClasses[typeOf(v)] }
-
-func (*bytesConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
+func (bytesConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
 	if b == nil {
 		return data.SchemaAndValue{Schema: data.OptionalBytesSchema}, nil
 	}
-	return data.SchemaAndValue{Schema: data.OptionalBytesSchema, Value: append([]byte{}, b...)}, nil
+	return data.SchemaAndValue{Schema: data.OptionalBytesSchema, Value: bytes.Clone(b)}, nil
 }
 
-// simpleHeader writes header values as text and guesses their type when it reads them.
+// simpleHeader writes header values as text and finds out what they are when it reads them.
 type simpleHeader struct{}
 
 func (simpleHeader) Configure(map[string]string) error { return nil }
@@ -131,12 +58,54 @@ func (simpleHeader) FromConnectHeader(_, _ string, _ *data.Schema, value any) ([
 	if value == nil {
 		return nil, nil
 	}
-	return data.AppendText(nil, value), nil
+	b, err := values.Append(nil, value)
+	if err == nil && b == nil {
+		b = []byte{} // "" is no null
+	}
+	return b, err
 }
 
 func (simpleHeader) ToConnectHeader(_, _ string, b []byte) (data.SchemaAndValue, error) {
 	if b == nil {
 		return data.SchemaAndValue{}, nil
 	}
-	return guess(string(b)), nil
+	return values.Parse(decodeUTF8(b)), nil
+}
+
+// booleanConverter writes a boolean as one byte.
+type booleanConverter struct{}
+
+func (booleanConverter) Configure(map[string]string, converter.Use) error { return nil }
+
+func (booleanConverter) FromConnect(_ string, schema *data.Schema, value any) ([]byte, error) {
+	if schema != nil && schema.Type() != data.Boolean {
+		return nil, bad("Invalid schema type for BooleanConverter: %s", schema.Type())
+	}
+	switch value {
+	case nil:
+		return nil, nil
+	case true:
+		return []byte{1}, nil
+	case false:
+		return []byte{0}, nil
+	}
+	return nil, bad("BooleanConverter is not compatible with objects of type class %s", data.ClassOf(value))
+}
+
+func (booleanConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
+	sv := data.SchemaAndValue{Schema: data.OptionalBooleanSchema}
+	switch {
+	case b == nil:
+		return sv, nil
+	case len(b) != 1:
+		return data.SchemaAndValue{}, undecodable("boolean", "Size of data received by BooleanDeserializer is not 1")
+	case b[0] > 1:
+		return data.SchemaAndValue{}, undecodable("boolean", "Unexpected byte received by BooleanDeserializer: %d", int8(b[0])) //nolint:gosec // as Java prints it
+	}
+	sv.Value = b[0] == 1
+	return sv, nil
+}
+
+func undecodable(what, format string, args ...any) error {
+	return connecterr.Wrap(connecterr.Data, connecterr.New(connecterr.Serialization, format, args...), "Failed to deserialize %s: ", what)
 }
