@@ -3,9 +3,9 @@ package config
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -45,7 +45,7 @@ func (v Values) List(key string) []string { l, _ := v[key].([]string); return l 
 func (v Values) Has(key string) bool { return v[key] != nil }
 
 // Parse reads a configuration by the definition, with defaults for what is absent. Keys that the definition does not know
-// are left out without a word. All problems are returned, in the order of the definition.
+// are left out without a word. As in Kafka, an element that a list has twice counts once, where Check refuses it. All problems are returned, in the order of the definition.
 func (d *Def) Parse(props map[string]string) (Values, []Problem) {
 	given := make(map[string]*string, len(props))
 	for k, v := range props {
@@ -53,7 +53,7 @@ func (d *Def) Parse(props map[string]string) (Values, []Problem) {
 	}
 	values := make(Values, len(d.Keys))
 	var problems []Problem
-	for _, v := range d.Check(given) {
+	for _, v := range d.check(given, true) {
 		values[v.Name] = v.Parsed
 		for _, m := range v.Errors {
 			problems = append(problems, Problem{Key: v.Name, Message: m})
@@ -74,7 +74,10 @@ type Value struct {
 
 // Check reads each key of the definition from a configuration in which values can be null, in the order of the
 // definition. As in Kafka, a value that can't be parsed counts as null, and the validator judges that too.
-func (d *Def) Check(props map[string]*string) []Value {
+func (d *Def) Check(props map[string]*string) []Value { return d.check(props, false) }
+
+// check is Check. once takes the first of equal elements of a list only.
+func (d *Def) check(props map[string]*string, once bool) []Value {
 	out := make([]Value, len(d.Keys))
 	for i, k := range d.Keys {
 		v := Value{Name: k.Name, Visible: true}
@@ -92,6 +95,9 @@ func (d *Def) Check(props map[string]*string) []Value {
 			if v.Parsed, err = ParseValue(k.Type, k.Name, *k.Default); err != nil {
 				v.Errors = append(v.Errors, err.Error())
 			}
+		}
+		if list, ok := v.Parsed.([]string); ok && once && slices.ContainsFunc(k.Validators, Rule.refusesDuplicates) {
+			v.Parsed = withoutDuplicates(list)
 		}
 		for _, r := range k.Validators {
 			if msg := r.check(k, v.Parsed); msg != "" {
@@ -124,7 +130,7 @@ func ParseValue(t Type, key, raw string) (any, error) {
 		}
 		return nil, fail("Expected value to be either true or false")
 	case Int, Short, Long:
-		n, err := strconv.ParseInt(asciiDigits(text), 10, bits[t])
+		n, err := strconv.ParseInt(data.ASCIIDigits(text), 10, bits[t])
 		if err != nil {
 			return nil, fail("Not a number of type " + string(t))
 		}
@@ -137,32 +143,10 @@ func ParseValue(t Type, key, raw string) (any, error) {
 		return f, nil
 	case List:
 		return splitList(text), nil
-	case Password:
-		return raw, nil
-	case String, Class:
+	case String, Class, Password:
 		return text, nil
 	}
 	return nil, fail("Unknown type " + string(t))
-}
-
-// asciiDigits writes the decimal digits of all scripts as 0 to 9: Java's numbers may use any.
-func asciiDigits(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x80 {
-			return r
-		}
-		for _, t := range unicode.Nd.R16 {
-			if rune(t.Lo) <= r && r <= rune(t.Hi) { // a table begins with a zero, and counts on
-				return '0' + (r-rune(t.Lo))%10
-			}
-		}
-		for _, t := range unicode.Nd.R32 {
-			if rune(t.Lo) <= r && r <= rune(t.Hi) {
-				return '0' + (r-rune(t.Lo))%10
-			}
-		}
-		return r
-	}, s)
 }
 
 var bits = map[Type]int{Short: 16, Int: 32, Long: 64}
@@ -198,6 +182,17 @@ func splitList(text string) []string {
 		parts[i] = trim(p)
 	}
 	return parts
+}
+
+// withoutDuplicates keeps the first of equal elements.
+func withoutDuplicates(list []string) []string {
+	once := make([]string, 0, len(list))
+	for _, e := range list {
+		if !slices.Contains(once, e) {
+			once = append(once, e)
+		}
+	}
+	return once
 }
 
 // trim removes what Java's String.trim removes.

@@ -143,6 +143,9 @@ func (r Rule) check(k Key, v any) string {
 	return fmt.Sprintf("Invalid value %s for configuration %s: %s", shown, k.Name, why)
 }
 
+// refusesDuplicates tells whether it is a rule for lists whose elements differ.
+func (r Rule) refusesDuplicates() bool { return r.Kind == ruleNoDuplicates || r.Kind == ruleSome }
+
 func (r Rule) checkRange(v any) string {
 	if v == nil {
 		if r.Kind == ruleOptRange {
@@ -194,15 +197,27 @@ func checkName(v any) string {
 
 func (r Rule) checkList(k Key, v any) string {
 	list, ok := v.([]string)
+	values, only := r.known()
+	some := "any non-empty value"
+	if only {
+		some = show(values)
+	}
 	switch {
+	case !ok && slices.Equal(r.Args, []string{argNull}):
+		return ""
 	case !ok:
 		return fmt.Sprintf("Configuration '%s' values must not be null.", k.Name)
 	case len(list) == 0 && r.Kind == ruleSome:
-		return fmt.Sprintf("Configuration '%s' must not be empty. Valid values include: any non-empty value", k.Name)
+		return fmt.Sprintf("Configuration '%s' must not be empty. Valid values include: %s", k.Name, some)
 	case hasDuplicate(list):
 		return fmt.Sprintf("Configuration '%s' values must not be duplicated.", k.Name)
 	case slices.Contains(list, ""):
 		return fmt.Sprintf("Configuration '%s' values must not be empty.", k.Name)
+	}
+	for _, e := range list {
+		if only && !slices.Contains(values, e) {
+			return fmt.Sprintf("Invalid value %s for configuration %s: String must be one of: %s", e, k.Name, strings.Join(values, ", "))
+		}
 	}
 	return ""
 }
