@@ -108,6 +108,9 @@ func (d Decimal) Int() (n int64, exact bool) {
 		return 0, true
 	case d.scale == 0 && ok:
 		return n, true
+	case ok && d.scale > 0 && int(d.scale) < len(powers):
+		p := powers[d.scale]
+		return n / p, n%p == 0
 	case d.scale <= -64:
 		return 0, false // a multiple of 2^64
 	case int64(d.scale) > 3*int64(len(d.unscaled)): // a byte is fewer than three digits
@@ -127,6 +130,15 @@ func (d Decimal) Int() (n int64, exact bool) {
 	low := new(big.Int).And(u, new(big.Int).SetUint64(1<<64-1))
 	return int64(low.Uint64()), false //nolint:gosec // the low bits, as Java does
 }
+
+// powers are those of ten that 64 bits hold.
+var powers = func() (p [19]int64) {
+	p[0] = 1
+	for i := range len(p) - 1 {
+		p[i+1] = p[i] * 10
+	}
+	return p
+}()
 
 func pow10(n int32) *big.Int { return new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(n)), nil) }
 

@@ -19,7 +19,7 @@ type Map struct {
 type entry struct{ key, value any }
 
 // smallMap is the size up to which a scan beats a hash index.
-const smallMap = 8
+const smallMap = 16
 
 // NewMap returns an empty map with room for n entries.
 func NewMap(n int) *Map { return &Map{entries: make([]entry, 0, n)} }

@@ -8,6 +8,7 @@ package values
 import (
 	"errors"
 	"math"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -18,7 +19,20 @@ import (
 // Parse finds what a text stands for: null, a boolean, the narrowest number that holds it, a date, time or timestamp, an array
 // or map of such, and else the text itself. It never fails.
 func Parse(text string) data.SchemaAndValue {
-	if text == "" {
+	first, _ := utf8.DecodeRuneInString(strings.TrimLeft(text, blanks))
+	switch {
+	case first == '[', first == '{', first == '+', first == '-', unicode.IsDigit(first):
+	case first == 'n' || first == 't' || first == 'f':
+		switch trim(text) {
+		case "null":
+			return data.SchemaAndValue{}
+		case "true":
+			return data.SchemaAndValue{Schema: data.BooleanSchema, Value: true}
+		case "false":
+			return data.SchemaAndValue{Schema: data.BooleanSchema, Value: false}
+		}
+		return asString(text)
+	default: // nothing else begins what is more than text
 		return asString(text)
 	}
 	p := parser{tokens: tokens{text: text}}
@@ -48,28 +62,25 @@ func (p *parser) parse(embedded bool, depth int) (data.SchemaAndValue, error) {
 		return data.SchemaAndValue{}, nil
 	case embedded && p.take(`"`):
 		return p.quoted(), nil
-	case p.literal("null", embedded):
+	case embedded && p.take("null"):
 		return data.SchemaAndValue{}, nil
-	case p.literal("true", embedded):
+	case embedded && p.take("true"):
 		return data.SchemaAndValue{Schema: data.BooleanSchema, Value: true}, nil
-	case p.literal("false", embedded):
+	case embedded && p.take("false"):
 		return data.SchemaAndValue{Schema: data.BooleanSchema, Value: false}, nil
 	}
-	start := p.mark()
 	if depth < maxDepth {
-		var sv data.SchemaAndValue
-		err := failed
-		if p.take("[") {
-			sv, err = p.array(depth + 1)
-		} else if p.take("{") {
-			sv, err = p.dict(depth + 1)
-		} else {
-			start = p.mark()
+		start, inside := p.mark(), p.array
+		taken := p.take("[")
+		if !taken && p.take("{") {
+			taken, inside = true, p.dict
 		}
-		if err == nil {
-			return sv, nil
+		if taken {
+			if sv, err := inside(depth + 1); err == nil {
+				return sv, nil
+			}
+			p.rewind(start)
 		}
-		p.rewind(start)
 	}
 	token := p.next()
 	if blank(token) {
@@ -92,16 +103,6 @@ func (p *parser) parse(embedded bool, depth int) (data.SchemaAndValue, error) {
 		return data.SchemaAndValue{}, failed
 	}
 	return asString(p.text), nil
-}
-
-// literal takes a word that stands for a value. At the top nothing may follow it.
-func (p *parser) literal(word string, embedded bool) bool {
-	start := p.mark()
-	if p.take(word) && (embedded || !p.more()) {
-		return true
-	}
-	p.rewind(start)
-	return false
 }
 
 func (p *parser) quoted() data.SchemaAndValue {

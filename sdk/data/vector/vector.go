@@ -24,7 +24,7 @@ import (
 )
 
 // Each reads a file of vectors, one JSON object a line, compressed, and calls f with each and with its id.
-func Each[T any](t *testing.T, file string, f func(id string, v T)) {
+func Each[T any](t testing.TB, file string, f func(id string, v T)) {
 	t.Helper()
 	raw, err := os.ReadFile(file)
 	if err != nil {
