@@ -14,7 +14,9 @@
 //
 // A record (package record) has a key and a value with optional schemas (package data), headers (package header), and a
 // place: for a source the partition and offset of the outside that it came from, for a sink its topic, partition and
-// offset. Values are Go's own: bool, int8 to int64, float32, float64, string, []byte, slices, *data.Map and *data.Struct.
+// offset. Values are Go's own: bool, int8 to int64, float32, float64, string, []byte, []any, and *data.Map, *data.Struct,
+// data.Decimal and data.Instant (dates and times). An int is no value: a schema says how wide a number is. Package values
+// reads values from text and converts them.
 //
 // # What a source promises
 //

@@ -195,10 +195,10 @@ func (c utf16Charset) encode(s string) []byte {
 		case r == half:
 			out = c.order.AppendUint16(out, utf8.RuneError)
 		case r < 0x10000:
-			out = c.order.AppendUint16(out, uint16(r)) //nolint:gosec // checked
+			out = c.order.AppendUint16(out, uint16(r)) // checked
 		default:
 			high, low := utf16.EncodeRune(r)
-			out = c.order.AppendUint16(c.order.AppendUint16(out, uint16(high)), uint16(low)) //nolint:gosec // 16 bits each
+			out = c.order.AppendUint16(c.order.AppendUint16(out, uint16(high)), uint16(low)) // 16 bits each
 		}
 	}
 	return out
@@ -240,7 +240,7 @@ func (c utf32Charset) encode(s string) []byte {
 		if r == half {
 			r = utf8.RuneError
 		}
-		out = c.order.AppendUint32(out, uint32(r)) //nolint:gosec // a character
+		out = c.order.AppendUint32(out, uint32(r)) // a character
 	}
 	return out
 }
@@ -259,7 +259,7 @@ func (c utf32Charset) decode(b []byte) string {
 	for ; len(b) >= 4; b = b[4:] {
 		r := utf8.RuneError
 		if n := order.Uint32(b); n <= utf8.MaxRune {
-			r = rune(n) //nolint:gosec // checked
+			r = rune(n) // checked
 		}
 		out.WriteRune(r)
 	}
@@ -278,7 +278,7 @@ func (c latin) encode(s string) []byte {
 		if r > rune(c) || r == half {
 			r = '?'
 		}
-		out = append(out, byte(r)) //nolint:gosec // checked
+		out = append(out, byte(r)) // checked
 	}
 	return out
 }
@@ -305,13 +305,13 @@ func newTable(m *charmap.Charmap) *table {
 	t := &table{bytes: map[rune]byte{}}
 	windows := strings.HasPrefix(m.String(), "Windows")
 	for i := range t.runes {
-		r := m.DecodeByte(byte(i)) //nolint:gosec // a byte
+		r := m.DecodeByte(byte(i)) // a byte
 		if windows && r == rune(i) && r >= 0x80 && r < 0xA0 {
 			r = utf8.RuneError // a byte without a character, which others than Java read as a control character
 		}
 		t.runes[i] = r
 		if r != utf8.RuneError {
-			t.bytes[r] = byte(i) //nolint:gosec // a byte
+			t.bytes[r] = byte(i) // a byte
 		}
 	}
 	return t
@@ -354,8 +354,10 @@ type several struct {
 }
 
 func (c several) encode(s string) []byte {
-	if b, err := c.e.NewEncoder().Bytes([]byte(s)); err == nil && !(c.euro && strings.ContainsRune(s, '€')) {
-		return b
+	if !c.euro || !strings.ContainsRune(s, '€') {
+		if b, err := c.e.NewEncoder().Bytes([]byte(s)); err == nil {
+			return b
+		}
 	}
 	var out []byte
 	enc := c.e.NewEncoder()

@@ -26,11 +26,11 @@ func (c *jsonConverter) value(s *data.Schema, n jsontree.Node) (any, error) {
 	case data.Boolean:
 		return kind == jsontree.True, nil
 	case data.Int8:
-		return int8(c.whole(n)), nil //nolint:gosec // cut on purpose
+		return int8(c.whole(n)), nil // cut on purpose
 	case data.Int16:
-		return int16(c.whole(n)), nil //nolint:gosec // cut on purpose
+		return int16(c.whole(n)), nil // cut on purpose
 	case data.Int32:
-		return int32(c.whole(n)), nil //nolint:gosec // cut on purpose
+		return int32(c.whole(n)), nil // cut on purpose
 	case data.Int64:
 		return c.whole(n), nil
 	case data.Float32:
@@ -165,7 +165,7 @@ func (c *jsonConverter) float(n jsontree.Node, bits int) float64 {
 	if k := c.tree.Kind(n); k != jsontree.Int && k != jsontree.Number {
 		return 0
 	}
-	f, _ := strconv.ParseFloat(string(c.tree.Raw(n)), bits) //nolint:errcheck // beyond the range it is an infinity
+	f, _ := strconv.ParseFloat(string(c.tree.Raw(n)), bits) // beyond the range it is an infinity
 	if f == 0 {
 		return 0
 	}

@@ -126,7 +126,7 @@ func (c *jsonConverter) schema(n jsontree.Node) (*data.Schema, error) {
 		opts = append(opts, data.Name(t.Text(at)))
 	}
 	if at := t.Get(n, "version"); t.Kind(at) == jsontree.Int {
-		opts = append(opts, data.Version(int32(c.whole(at)))) //nolint:gosec // cut as Kafka Connect does
+		opts = append(opts, data.Version(int32(c.whole(at)))) // cut as Kafka Connect does
 	}
 	if at := t.Get(n, "doc"); t.Kind(at) == jsontree.String {
 		opts = append(opts, data.Doc(t.Text(at)))
@@ -157,7 +157,7 @@ func (c *jsonConverter) shape(n jsontree.Node, name string) (data.Type, []data.O
 	typ := data.Type(0)
 	for i, known := range jsonTypes {
 		if known == name && known != "" {
-			typ = data.Type(i) //nolint:gosec // a type
+			typ = data.Type(i) // a type
 		}
 	}
 	switch typ {

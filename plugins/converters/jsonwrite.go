@@ -96,7 +96,7 @@ func (c *jsonConverter) appendLogical(b []byte, s *data.Schema, v any) ([]byte, 
 	var n int64
 	var days int32
 	var err error
-	name := ""
+	var name string
 	switch s.Logical() {
 	case data.LogicalDate:
 		name = "Date"

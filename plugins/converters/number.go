@@ -21,14 +21,14 @@ type numberConverter[T any] struct {
 
 var (
 	shortConverter = numberConverter[int16]{"short", "ShortDeserializer", 2, data.OptionalInt16Schema,
-		func(b []byte, n int16) []byte { return binary.BigEndian.AppendUint16(b, uint16(n)) }, //nolint:gosec // the same bits
-		func(b []byte) int16 { return int16(binary.BigEndian.Uint16(b)) }}                     //nolint:gosec // the same bits
+		func(b []byte, n int16) []byte { return binary.BigEndian.AppendUint16(b, uint16(n)) }, // the same bits
+		func(b []byte) int16 { return int16(binary.BigEndian.Uint16(b)) }}                     // the same bits
 	integerConverter = numberConverter[int32]{"integer", "IntegerDeserializer", 4, data.OptionalInt32Schema,
-		func(b []byte, n int32) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }, //nolint:gosec // the same bits
-		func(b []byte) int32 { return int32(binary.BigEndian.Uint32(b)) }}                     //nolint:gosec // the same bits
+		func(b []byte, n int32) []byte { return binary.BigEndian.AppendUint32(b, uint32(n)) }, // the same bits
+		func(b []byte) int32 { return int32(binary.BigEndian.Uint32(b)) }}                     // the same bits
 	longConverter = numberConverter[int64]{"long", "LongDeserializer", 8, data.OptionalInt64Schema,
-		func(b []byte, n int64) []byte { return binary.BigEndian.AppendUint64(b, uint64(n)) }, //nolint:gosec // the same bits
-		func(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) }}                     //nolint:gosec // the same bits
+		func(b []byte, n int64) []byte { return binary.BigEndian.AppendUint64(b, uint64(n)) }, // the same bits
+		func(b []byte) int64 { return int64(binary.BigEndian.Uint64(b)) }}                     // the same bits
 	floatConverter = numberConverter[float32]{"float", "Deserializer", 4, data.OptionalFloat32Schema,
 		func(b []byte, f float32) []byte { return binary.BigEndian.AppendUint32(b, math.Float32bits(f)) },
 		func(b []byte) float32 { return math.Float32frombits(binary.BigEndian.Uint32(b)) }}

@@ -100,7 +100,7 @@ func (booleanConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, erro
 	case len(b) != 1:
 		return data.SchemaAndValue{}, undecodable("boolean", "Size of data received by BooleanDeserializer is not 1")
 	case b[0] > 1:
-		return data.SchemaAndValue{}, undecodable("boolean", "Unexpected byte received by BooleanDeserializer: %d", int8(b[0])) //nolint:gosec // as Java prints it
+		return data.SchemaAndValue{}, undecodable("boolean", "Unexpected byte received by BooleanDeserializer: %d", int8(b[0])) // as Java prints it
 	}
 	sv.Value = b[0] == 1
 	return sv, nil

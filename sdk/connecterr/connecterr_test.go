@@ -139,3 +139,14 @@ func TestPanicked_shows_what_panicked_and_where(t *testing.T) {
 		})
 	}
 }
+
+func TestWithClass_shows_another_class_and_keeps_the_kind(t *testing.T) {
+	t.Parallel()
+	err := Wrap(Data, New(Data, "x").WithClass("java.lang.NumberFormatException"), "bad")
+	if got, want := Trace(err), "org.apache.kafka.connect.errors.DataException: bad\nCaused by: java.lang.NumberFormatException: x\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if KindOf(err.Cause) != Data {
+		t.Error("the kind is what it was")
+	}
+}

@@ -96,7 +96,7 @@ func (d Decimal) Float() float64 { return d.float(64) }
 func (d Decimal) Float32() float32 { return float32(d.float(32)) }
 
 func (d Decimal) float(bits int) float64 {
-	f, _ := strconv.ParseFloat(d.String(), bits) //nolint:errcheck // beyond the range it is an infinity
+	f, _ := strconv.ParseFloat(d.String(), bits) // beyond the range it is an infinity
 	return f
 }
 
@@ -128,7 +128,7 @@ func (d Decimal) Int() (n int64, exact bool) {
 		return u.Int64(), exact
 	}
 	low := new(big.Int).And(u, new(big.Int).SetUint64(1<<64-1))
-	return int64(low.Uint64()), false //nolint:gosec // the low bits, as Java does
+	return int64(low.Uint64()), false // the low bits, as Java does
 }
 
 // powers are those of ten that 64 bits hold.
@@ -210,7 +210,7 @@ func ParseDecimal(text string) (Decimal, error) {
 		return no()
 	}
 	scale := int64(len(fraction)) - exponent
-	if scale != int64(int32(scale)) { //nolint:gosec // that is the question
+	if scale != int64(int32(scale)) { // that is the question
 		return no()
 	}
 	if len(digits) <= 18 {

@@ -94,7 +94,7 @@ func DateToInt(s *Schema, i Instant) (int32, error) {
 	if i%Day != 0 {
 		return 0, bad("Kafka Connect Date type should not have any time fields set to non-zero values.")
 	}
-	return int32(i / Day), nil //nolint:gosec // cut as Java does
+	return int32(i / Day), nil // cut as Java does
 }
 
 // DateFromInt is the date of a number of days.

@@ -148,11 +148,11 @@ func widen(v any, t Type) any {
 func ofInt(n int64, v any, t Type) any {
 	switch t {
 	case Int8:
-		return int8(n) //nolint:gosec // only from an int8
+		return int8(n) // only from an int8
 	case Int16:
-		return int16(n) //nolint:gosec // only from what fits
+		return int16(n) // only from what fits
 	case Int32:
-		return int32(n) //nolint:gosec // only from what fits
+		return int32(n) // only from what fits
 	case Int64:
 		return n
 	case Float32:

@@ -140,7 +140,7 @@ func appendFloat(b []byte, f float64, bits int) []byte {
 		e++
 	}
 	digits := append(append(make([]byte, 0, 20), s[0]), s[2:e]...)
-	exponent, _ := strconv.Atoi(string(s[e+1:])) //nolint:errcheck // it was just written
+	exponent, _ := strconv.Atoi(string(s[e+1:])) // it was just written
 	if len(digits) == 2 && digits[1] == '0' {
 		digits = digits[:1]
 	}

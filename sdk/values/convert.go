@@ -25,10 +25,10 @@ func Convert(to, from *data.Schema, v any) (any, error) {
 		return toBoolean(from, v)
 	case data.Int8:
 		n, err := asInt(from, v)
-		return int8(n), err //nolint:gosec // cut as Java does
+		return int8(n), err // cut as Java does
 	case data.Int16:
 		n, err := asInt(from, v)
-		return int16(n), err //nolint:gosec // cut as Java does
+		return int16(n), err // cut as Java does
 	case data.Int32:
 		switch to.Logical() {
 		case data.LogicalDate:
@@ -38,7 +38,7 @@ func Convert(to, from *data.Schema, v any) (any, error) {
 		default:
 		}
 		n, err := asInt(from, v)
-		return int32(n), err //nolint:gosec // cut as Java does
+		return int32(n), err // cut as Java does
 	case data.Int64:
 		if to.Logical() == data.LogicalTimestamp {
 			return toTimestamp(to, from, v)
@@ -138,14 +138,14 @@ func toDate(to, from *data.Schema, v any) (any, error) {
 		case from == nil, from.Logical() == data.LogicalDate:
 			return i, nil
 		case from.Logical() == data.LogicalTimestamp:
-			return data.DateFromInt(to, int32(i/data.Day)) //nolint:gosec // cut as Java does
+			return data.DateFromInt(to, int32(i/data.Day)) // cut as Java does
 		}
 	}
 	n, err := asInt(from, v)
 	if err != nil {
 		return nil, err
 	}
-	return data.DateFromInt(to, int32(n)) //nolint:gosec // cut as Java does
+	return data.DateFromInt(to, int32(n)) // cut as Java does
 }
 
 func toTime(to, from *data.Schema, v any) (any, error) {
@@ -166,7 +166,7 @@ func toTime(to, from *data.Schema, v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return data.TimeFromInt(to, int32(n)) //nolint:gosec // cut as Java does
+	return data.TimeFromInt(to, int32(n)) // cut as Java does
 }
 
 func toTimestamp(to, from *data.Schema, v any) (any, error) {

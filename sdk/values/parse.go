@@ -50,8 +50,8 @@ func asString(s string) data.SchemaAndValue {
 // parser reads a text by its tokens.
 type parser struct{ tokens }
 
-// failed is an error of what is inside an array or a map. Nobody sees it: the array or map is read as text instead.
-var failed = errors.New("no array or map")
+// errInside is an error of what is inside an array or a map. Nobody sees it: the array or map is read as text instead.
+var errInside = errors.New("no array or map")
 
 // maxDepth bounds how deep arrays and maps lie in each other; what lies deeper is text.
 const maxDepth = 1000
@@ -100,7 +100,7 @@ func (p *parser) parse(embedded bool, depth int) (data.SchemaAndValue, error) {
 		}
 	}
 	if embedded {
-		return data.SchemaAndValue{}, failed
+		return data.SchemaAndValue{}, errInside
 	}
 	return asString(p.text), nil
 }
@@ -124,7 +124,7 @@ func (p *parser) array(depth int) (data.SchemaAndValue, error) {
 			return elements.list(list)
 		}
 		if p.take(",") {
-			return data.SchemaAndValue{}, failed // an empty element
+			return data.SchemaAndValue{}, errInside // an empty element
 		}
 		e, err := p.parse(true, depth)
 		if err != nil {
@@ -136,10 +136,10 @@ func (p *parser) array(depth int) (data.SchemaAndValue, error) {
 		if p.take("]") {
 			p.rewind(at)
 		} else if !p.take(",") {
-			return data.SchemaAndValue{}, failed
+			return data.SchemaAndValue{}, errInside
 		}
 	}
-	return data.SchemaAndValue{}, failed // it does not end
+	return data.SchemaAndValue{}, errInside // it does not end
 }
 
 func (p *parser) dict(depth int) (data.SchemaAndValue, error) {
@@ -149,14 +149,14 @@ func (p *parser) dict(depth int) (data.SchemaAndValue, error) {
 			return entries(m, keys, vals)
 		}
 		if p.take(",") {
-			return data.SchemaAndValue{}, failed // an entry without anything
+			return data.SchemaAndValue{}, errInside // an entry without anything
 		}
 		k, err := p.parse(true, depth)
 		if err != nil {
 			return data.SchemaAndValue{}, err
 		}
 		if k.Value == nil || !p.take(":") {
-			return data.SchemaAndValue{}, failed
+			return data.SchemaAndValue{}, errInside
 		}
 		v, err := p.parse(true, depth)
 		if err != nil {
@@ -167,7 +167,7 @@ func (p *parser) dict(depth int) (data.SchemaAndValue, error) {
 		vals.add(v.Schema)
 		m.Set(k.Value, v.Value)
 	}
-	return data.SchemaAndValue{}, failed
+	return data.SchemaAndValue{}, errInside
 }
 
 // merger finds the schema that a list's elements have in common.
@@ -196,7 +196,7 @@ func (m *merger) list(list []any) (data.SchemaAndValue, error) {
 	for i, v := range list {
 		var err error
 		if list[i], err = Convert(m.schema, nil, v); err != nil {
-			return data.SchemaAndValue{}, failed
+			return data.SchemaAndValue{}, errInside
 		}
 	}
 	return data.SchemaAndValue{Schema: data.ArrayOf(m.schema), Value: list}, nil
@@ -219,7 +219,7 @@ func entries(m *data.Map, keys, vals merger) (data.SchemaAndValue, error) {
 			v, err = Convert(vals.schema, nil, v)
 		}
 		if err != nil {
-			return data.SchemaAndValue{}, failed
+			return data.SchemaAndValue{}, errInside
 		}
 		out.Set(key, v)
 	}

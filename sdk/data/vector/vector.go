@@ -232,7 +232,7 @@ func float(tag string, bits, text json.RawMessage) (any, error) {
 	}
 	n, err := strconv.ParseUint(h, 16, 64)
 	if tag == "f32" {
-		return math.Float32frombits(uint32(n)), err //nolint:gosec // eight digits
+		return math.Float32frombits(uint32(n)), err // eight digits
 	}
 	return math.Float64frombits(n), err
 }
@@ -245,13 +245,13 @@ func tagValue(tag string, raw json.RawMessage, s *data.Schema) (any, error) {
 	switch tag {
 	case "i8":
 		n, err := integer(raw)
-		return int8(n), err //nolint:gosec // as recorded
+		return int8(n), err // as recorded
 	case "i16":
 		n, err := integer(raw)
-		return int16(n), err //nolint:gosec // as recorded
+		return int16(n), err // as recorded
 	case "i32":
 		n, err := integer(raw)
-		return int32(n), err //nolint:gosec // as recorded
+		return int32(n), err // as recorded
 	case "i64":
 		return integer(raw)
 	case "date":

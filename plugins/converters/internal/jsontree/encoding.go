@@ -52,7 +52,7 @@ func utf32(b []byte, order binary.ByteOrder) ([]byte, bool, error) {
 		if r > utf8.MaxRune {
 			return nil, true, errors.New("the text is no UTF-32")
 		}
-		out.Write(appendRune(nil, rune(r))) //nolint:gosec // checked
+		out.Write(appendRune(nil, rune(r))) // checked
 	}
 	if len(b) > 0 {
 		return nil, true, errors.New("the text ends within a character")

@@ -160,7 +160,7 @@ func unescape(b []byte) []byte {
 // appendRune is utf8.AppendRune that keeps halves of surrogates.
 func appendRune(b []byte, r rune) []byte {
 	if surrogate(r) {
-		return append(b, 0xE0|byte(r>>12), 0x80|byte(r>>6&0x3F), 0x80|byte(r&0x3F)) //nolint:gosec // 16 bits
+		return append(b, 0xE0|byte(r>>12), 0x80|byte(r>>6&0x3F), 0x80|byte(r&0x3F)) // 16 bits
 	}
 	return utf8.AppendRune(b, r)
 }

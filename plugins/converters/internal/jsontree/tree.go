@@ -224,7 +224,7 @@ func (t *Tree) value(depth int) error {
 }
 
 func (t *Tree) leaf(k Kind, start, end int, odd bool) {
-	t.nodes = append(t.nodes, node{uint32(start), uint32(end), Node(len(t.nodes) + 1), k, odd}) //nolint:gosec // no record is that long
+	t.nodes = append(t.nodes, node{uint32(start), uint32(end), Node(len(t.nodes) + 1), k, odd}) // no record is that long
 }
 
 func (t *Tree) word(w string, k Kind) error {
@@ -240,7 +240,7 @@ func (t *Tree) open(k Kind, depth int) (Node, error) {
 	if depth > maxDepth {
 		return 0, fmt.Errorf("values lie more than %d deep in each other", maxDepth)
 	}
-	n := Node(len(t.nodes)) //nolint:gosec // no record is that long
+	n := Node(len(t.nodes)) // no record is that long
 	t.leaf(k, t.at, t.at, false)
 	t.at++
 	t.blank()
@@ -249,7 +249,7 @@ func (t *Tree) open(k Kind, depth int) (Node, error) {
 
 func (t *Tree) shut(n Node) error {
 	t.at++
-	t.nodes[n].end, t.nodes[n].next = uint32(t.at), Node(len(t.nodes)) //nolint:gosec // no record is that long
+	t.nodes[n].end, t.nodes[n].next = uint32(t.at), Node(len(t.nodes)) // no record is that long
 	return nil
 }
 
