@@ -2,6 +2,7 @@ package data_test
 
 import (
 	"fmt"
+	"testing"
 
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -37,4 +38,15 @@ func ExampleBuild() {
 	fmt.Println(err)
 	// Output:
 	// Cannot create field because of field name duplication a
+}
+
+func BenchmarkSet(b *testing.B) {
+	s := data.StructOf([]data.Field{{Name: "id", Schema: data.Int64Schema}, {Name: "tags", Schema: data.ArrayOf(data.StringSchema)}})
+	st, id, tags := data.NewStruct(s), any(int64(70000)), any([]any{"a", "b"})
+	b.ReportAllocs()
+	for b.Loop() {
+		if st.Set("id", id) != nil || st.Set("tags", tags) != nil {
+			b.Fatal("refused")
+		}
+	}
 }

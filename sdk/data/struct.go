@@ -31,8 +31,7 @@ func (s *Struct) Set(field string, v any) error {
 
 // SetIndex is Set by the field's index.
 func (s *Struct) SetIndex(i int, v any) error {
-	f := &s.schema.fields[i]
-	if err := validate(f.Schema, v, func() string { return fieldNamed(f.Name) }); err != nil {
+	if err := s.schema.fields[i].check(v); err != nil {
 		return err
 	}
 	s.values[i] = v
@@ -93,7 +92,7 @@ func (s *Struct) Validate() error {
 		if s.values[i] == nil && (f.Schema.optional || f.Schema.def != nil) {
 			continue
 		}
-		if err := validate(f.Schema, s.values[i], func() string { return fieldNamed(f.Name) }); err != nil {
+		if err := f.check(s.values[i]); err != nil {
 			return err
 		}
 	}

@@ -60,77 +60,104 @@ func ClassOf(v any) string {
 }
 
 // Validate tells what is wrong with a value, nil for one that the schema describes. A default does not excuse a null.
-func (s *Schema) Validate(v any) error { return validate(s, v, func() string { return "value" }) }
+func (s *Schema) Validate(v any) error { return s.check(v).at("value") }
 
-func fieldNamed(name string) string { return `field: "` + name + `"` }
+// check is Validate for the value of a field.
+func (f *Field) check(v any) error {
+	if m := f.Schema.check(v); m != nil {
+		return m.at(`field: "` + f.Name + `"`)
+	}
+	return nil
+}
 
-// validate checks a value; where is asked only for a message.
-func validate(s *Schema, v any, where func() string) error {
+// misfit is what is wrong with a value: a message around the place where it is. The place is put together on the way out, so
+// that what is right costs nothing.
+type misfit struct {
+	before, after string
+	place         string
+	err           error // instead of all that
+}
+
+func (m *misfit) at(place string) error {
+	switch {
+	case m == nil:
+		return nil
+	case m.err != nil:
+		return m.err
+	}
+	return bad("%s%s%s%s", m.before, m.place, place, m.after)
+}
+
+// of says what the value is part of.
+func (m *misfit) of(place string) *misfit {
+	m.place += place
+	return m
+}
+
+func (s *Schema) check(v any) *misfit {
 	if v == nil {
 		if s.optional {
 			return nil
 		}
-		return bad("Invalid value: null used for required %s, schema type: %s", where(), s.typ)
+		return &misfit{before: "Invalid value: null used for required ", after: ", schema type: " + s.typ.String()}
 	}
+	ok := false
 	switch s.logical {
 	case LogicalDecimal:
-		if _, ok := v.(Decimal); ok {
-			return nil
-		}
-		return s.invalid(v, where)
+		_, ok = v.(Decimal)
 	case LogicalDate, LogicalTime, LogicalTimestamp:
-		if _, ok := v.(Instant); ok {
-			return nil
-		}
-		return s.invalid(v, where)
-	case NotLogical:
+		_, ok = v.(Instant)
+	default:
+		ok = TypeOf(v) == s.typ
 	}
-	if TypeOf(v) != s.typ {
-		return s.invalid(v, where)
+	if !ok {
+		return s.invalid(v)
 	}
 	switch v := v.(type) {
 	case []any:
 		if s.value == nil {
-			return bad("No schema defined for element of array %s", where())
+			return &misfit{before: "No schema defined for element of array "}
 		}
 		for _, e := range v {
-			if err := validate(s.value, e, func() string { return "element of array " + where() }); err != nil {
-				return err
+			if m := s.value.check(e); m != nil {
+				return m.of("element of array ")
 			}
 		}
 	case *Map:
-		return s.validateMap(v, where)
+		return s.checkMap(v)
 	case *Struct:
 		if !v.schema.Equal(s) {
-			return bad("Struct schemas do not match.")
+			return &misfit{err: bad("Struct schemas do not match.")}
 		}
-		return v.Validate()
+		if err := v.Validate(); err != nil {
+			return &misfit{err: err}
+		}
 	}
 	return nil
 }
 
-func (s *Schema) validateMap(m *Map, where func() string) error {
+func (s *Schema) checkMap(m *Map) *misfit {
 	for k, v := range m.All() {
 		if s.key == nil {
-			return bad("No schema defined for key of map %s", where())
+			return &misfit{before: "No schema defined for key of map "}
 		}
-		if err := validate(s.key, k, func() string { return "key of map " + where() }); err != nil {
-			return err
+		if m := s.key.check(k); m != nil {
+			return m.of("key of map ")
 		}
 		if s.value == nil {
-			return bad("No schema defined for value of map %s", where())
+			return &misfit{before: "No schema defined for value of map "}
 		}
-		if err := validate(s.value, v, func() string { return "value of map " + where() }); err != nil {
-			return err
+		if m := s.value.check(v); m != nil {
+			return m.of("value of map ")
 		}
 	}
 	return nil
 }
 
-func (s *Schema) invalid(v any, where func() string) error {
+func (s *Schema) invalid(v any) *misfit {
 	name := ""
 	if s.name != nil {
 		name = ` "` + *s.name + `"`
 	}
-	return bad("Invalid Java object for schema%s with type %s: class %s for %s", name, s.typ, ClassOf(v), where())
+	return &misfit{before: fmt.Sprintf("Invalid Java object for schema%s with type %s: class %s for ", name, s.typ, ClassOf(v))}
 }

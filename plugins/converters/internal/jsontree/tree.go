@@ -53,6 +53,9 @@ type Tree struct {
 	wide  bool // the text was of another encoding than UTF-8
 }
 
+// maxKept is how many nodes are kept in any case for the next text.
+const maxKept = 1 << 16
+
 // The limits of Kafka Connect's parser.
 const (
 	maxDepth  = 1000
@@ -135,6 +138,9 @@ func (t *Tree) Get(n Node, name string) Node {
 
 // Parse reads a text. What follows the first value does not count, but a number must end at white space.
 func (t *Tree) Parse(b []byte) error {
+	if cap(t.nodes) > maxKept && len(t.nodes) < cap(t.nodes)/4 { // one large text among small ones
+		t.nodes = nil
+	}
 	t.nodes, t.at = t.nodes[:0], 0
 	var err error
 	if t.text, t.wide, err = toUTF8(b); err != nil {
