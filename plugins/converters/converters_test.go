@@ -139,6 +139,13 @@ func TestJSON_writes_many_schemas_and_remembers_few(t *testing.T) {
 	}
 }
 
+func TestJSON_rounds_numbers_once(t *testing.T) {
+	t.Parallel()
+	sv, err := conv(t, "JsonConverter", nil).ToConnect("t", []byte(`{"schema":{"type":"float"},"payload":1.00000017881393432617187499}`))
+	require.NoError(t, err)
+	require.Equal(t, float32(1.00000011920928955078125), sv.Value, "not by way of a double, which lies between two floats")
+}
+
 func TestGolden_definitions(t *testing.T) {
 	t.Parallel()
 	r, err := plugin.New(All()...)

@@ -32,8 +32,7 @@ func jsonWith(tb testing.TB, props map[string]string) *jsonConverter {
 // badData requires that an error says that the record is bad.
 func badData(t *testing.T, err error) {
 	t.Helper()
-	kind := connecterr.KindOf(err)
-	require.True(t, kind == connecterr.Data || kind == connecterr.SchemaBuilder, "%v", err)
+	require.True(t, connecterr.IsData(err), "%v", err)
 }
 
 // FuzzJSON_reads: bytes are read or refused as bad data, whatever was read before; and what is read can be written and read

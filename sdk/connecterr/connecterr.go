@@ -122,6 +122,16 @@ func KindOf(err error) Kind {
 	return General
 }
 
+// IsData tells whether err says that a record is bad. What is wrong with a schema is one way to be bad.
+func IsData(err error) bool {
+	switch KindOf(err) {
+	case Data, SchemaBuilder, Projector:
+		return true
+	default:
+		return false
+	}
+}
+
 // IsRetriable tells whether err may pass by itself.
 func IsRetriable(err error) bool { return KindOf(err) == Retriable }
 

@@ -149,4 +149,7 @@ func TestWithClass_shows_another_class_and_keeps_the_kind(t *testing.T) {
 	if KindOf(err.Cause) != Data {
 		t.Error("the kind is what it was")
 	}
+	if !IsData(err) || !IsData(New(SchemaBuilder, "x")) || IsData(New(Config, "x")) || IsData(nil) {
+		t.Error("schemas that can't be made are bad data")
+	}
 }
