@@ -101,7 +101,7 @@ func (s *Schema) check(v any) *misfit {
 		}
 		return &misfit{before: "Invalid value: null used for required ", after: ", schema type: " + s.typ.String()}
 	}
-	ok := false
+	var ok bool
 	switch s.logical {
 	case LogicalDecimal:
 		_, ok = v.(Decimal)

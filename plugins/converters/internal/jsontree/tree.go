@@ -328,7 +328,7 @@ func (t *Tree) digits() int {
 	return t.at - start
 }
 
-// number reads a number; zeros may lead it. Its text is without them.
+// number reads a number; zeros may lead it, and count for nothing.
 func (t *Tree) number() error {
 	start, kind := t.at, Int
 	if t.text[t.at] == '-' {
