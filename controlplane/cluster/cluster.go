@@ -237,6 +237,10 @@ type Status struct {
 	Reason     string // our own reason code, for example FENCED or STUCK_STOPPING; empty normally
 }
 
+// ReasonTooManyTasks is the reason of a connector instance that started and then failed, because it makes more tasks than it
+// may.
+const ReasonTooManyTasks = "TOO_MANY_TASKS"
+
 // TaskConfigReport is a connector instance's answer to "split yourself".
 type TaskConfigReport struct {
 	Job           JobID // the instance

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/millrace/millrace/sdk/plugin"
@@ -45,7 +46,7 @@ func (p *Player) notInstalled() (map[string]bool, error) {
 	if user, password, ok := strings.Cut(p.target.Login, ":"); ok {
 		req.SetBasicAuth(user, password)
 	}
-	resp, err := client.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (p *Player) notInstalled() (map[string]bool, error) {
 func (p *Player) needsMissing(r row) bool {
 	if rest, ok := strings.CutPrefix(r.Request.Path, "/connector-plugins/"); ok {
 		name, _, _ := strings.Cut(rest, "/")
-		if p.missing[name] {
+		if decoded, err := url.PathUnescape(name); err == nil && p.missing[decoded] {
 			return true
 		}
 	}
@@ -99,6 +100,41 @@ func (p *Player) needsMissing(r row) bool {
 		return false
 	}
 	return p.mentions(body)
+}
+
+// follows tells whether a row is about a connector that was not made, or not changed, because of a plugin that is not
+// installed. It ends with the next configuration, or with the connector; undo: the connector may have been there before.
+func (p *Player) follows(r row) (follows, undo bool) {
+	path, _, _ := strings.Cut(r.Request.Path, "?")
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	if segments[0] != "connectors" {
+		return false, false
+	}
+	writes := r.Response.Status == http.StatusOK || r.Response.Status == http.StatusCreated
+	var name string
+	config := false
+	switch {
+	case len(segments) == 1 && r.Request.Method == http.MethodPost && r.Request.Body != nil:
+		var body struct{ Name string }
+		config = json.Unmarshal([]byte(*r.Request.Body), &body) == nil && writes
+		name = body.Name
+	case len(segments) > 1:
+		name = segments[1]
+		config = len(segments) == 3 && segments[2] == "config" && r.Request.Method == http.MethodPut && writes
+	}
+	switch {
+	case config && p.needsMissing(r):
+		if p.left == nil {
+			p.left = map[string]bool{}
+		}
+		p.left[name] = true
+	case config:
+		delete(p.left, name)
+	case p.left[name] && len(segments) == 2 && r.Request.Method == http.MethodDelete:
+		delete(p.left, name)
+		return true, true
+	}
+	return p.left[name], false
 }
 
 func (p *Player) mentions(v any) bool {
