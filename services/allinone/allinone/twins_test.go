@@ -43,32 +43,37 @@ func startTwins(t *testing.T, dir string, further []plugin.Plugin, change func(*
 		}
 		cfg = *c
 	})
-	log, err := obs.NewLogger(io.Discard, "json", "warn") // levels of its own
-	require.NoError(t, err)
-	ready, done := make(chan apiserver.Info, 1), make(chan error, 1)
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		done <- apiserver.Run(ctx, apiserver.Config{Postgres: info.Postgres, NATS: natsbus.Options{URL: bus.URL()}, Worker: cfg.Worker, Listen: "127.0.0.1:0",
-			Logger: log.With(slog.String("service", "api")), Ready: func(i apiserver.Info) { ready <- i }})
-	}()
-	w = twins{first: info.API, stopSecond: sync.OnceFunc(func() { cancel(); require.NoError(t, <-done) })}
+	second, stopSecond := startAPI(t, apiserver.Config{Postgres: info.Postgres, NATS: natsbus.Options{URL: bus.URL()}, Worker: cfg.Worker})
+	w = twins{first: info.API, second: second, stopSecond: stopSecond}
 	if len(info.AdminURLs) > 0 {
 		w.admin = info.AdminURLs[0]
 	}
-	stop = sync.OnceFunc(func() {
+	return w, sync.OnceFunc(func() {
 		w.stopSecond()
 		stopFirst()
 		require.NoError(t, bus.Close(context.Background()))
 	})
+}
+
+// startAPI runs an api by itself until stop.
+func startAPI(t *testing.T, cfg apiserver.Config) (addr string, stop func()) {
+	t.Helper()
+	log, err := obs.NewLogger(io.Discard, "json", "warn") // levels of its own
+	require.NoError(t, err)
+	ready, done := make(chan apiserver.Info, 1), make(chan error, 1)
+	cfg.Listen, cfg.Logger, cfg.Ready = "127.0.0.1:0", log.With(slog.String("service", "api")), func(i apiserver.Info) { ready <- i }
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { done <- apiserver.Run(ctx, cfg) }()
+	stop = sync.OnceFunc(func() { cancel(); require.NoError(t, <-done) })
 	select {
 	case i := <-ready:
-		w.second = i.Addr
+		return i.Addr, stop
 	case err := <-done:
-		t.Fatal("the second api ended: ", err)
+		t.Fatal("the api ended: ", err)
 	case <-time.After(60 * time.Second):
-		t.Fatal("the second api does not start")
+		t.Fatal("the api does not start")
 	}
-	return w, stop
+	return "", stop
 }
 
 // oneAddress gives every connection to the next of several servers, byte for byte, and counts what each has had.

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -16,29 +15,12 @@ import (
 // unlisted are plugins that the recorded worker had but did not list.
 var unlisted = []string{"Integer", "Long", "Float", "Short", "Double", "Number"}
 
-// notInstalled are the names that people may use for the recorded worker's plugins, of those that are not installed here.
+// listed is a plugin as lists of them show it.
+type listed struct{ Class, Type string }
+
+// notInstalled asks for what is installed, and returns the names that people may use for the recorded worker's plugins, of those
+// that are not.
 func (p *Player) notInstalled() (map[string]bool, error) {
-	type listed struct{ Class, Type string }
-	var recorded, here []listed
-	b, err := read("plugins")
-	if err != nil {
-		return nil, err
-	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() && recorded == nil {
-		var r row
-		err := json.Unmarshal(lines.Bytes(), &r)
-		if err == nil && r.ID == "140.1" {
-			err = json.Unmarshal([]byte(r.Response.Body), &recorded)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	for _, n := range unlisted {
-		recorded = append(recorded, listed{Class: "org.apache.kafka.connect.converters." + n + "Converter", Type: string(plugin.Converter)})
-	}
 	req, err := http.NewRequest(http.MethodGet, p.target.Base+"/connector-plugins?connectorsOnly=false", http.NoBody) //nolint:noctx // a test's request
 	if err != nil {
 		return nil, err
@@ -58,12 +40,48 @@ func (p *Player) notInstalled() (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	var here []listed
 	if err := json.Unmarshal(body, &here); err != nil {
 		return nil, err
 	}
+	classes := make([]string, len(here))
+	for i, l := range here {
+		classes[i] = l.Class
+	}
+	return notAmong(classes)
+}
+
+// recordedPlugins are the plugins that the recorded worker had.
+func recordedPlugins() (recorded []listed, err error) {
+	b, err := read("plugins")
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(b) {
+		var r row
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, err
+		}
+		if r.ID == "140.1" {
+			err = json.Unmarshal([]byte(r.Response.Body), &recorded)
+			break
+		}
+	}
+	for _, n := range unlisted {
+		recorded = append(recorded, listed{Class: "org.apache.kafka.connect.converters." + n + "Converter", Type: string(plugin.Converter)})
+	}
+	return recorded, err
+}
+
+// notAmong returns the names that people may use for the recorded worker's plugins, of those that are not among classes.
+func notAmong(classes []string) (map[string]bool, error) {
+	recorded, err := recordedPlugins()
+	if err != nil {
+		return nil, err
+	}
 	installed := map[string]bool{}
-	for _, l := range here {
-		installed[l.Class] = true
+	for _, class := range classes {
+		installed[class] = true
 	}
 	all := make([]plugin.Name, len(recorded))
 	for i, l := range recorded {

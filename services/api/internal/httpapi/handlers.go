@@ -91,6 +91,24 @@ func (s *server) health(r *request) error {
 	return r.json(workerStatus{"healthy", "Worker has completed startup and is ready to handle requests."})
 }
 
+// stillStarting begins what is said before the database has answered for the first time.
+const stillStarting = "Worker is still starting up. The worker is currently waiting for the database."
+
+// starting answers before there is anything to ask.
+func (s *server) starting(r *request, route *tableRoute) error {
+	var answer any = envelope{http.StatusServiceUnavailable, stillStarting}
+	if route.Pattern == "/health" {
+		answer = workerStatus{"starting", stillStarting}
+	}
+	if err := write(r.Ctx, http.StatusServiceUnavailable, answer); err != nil {
+		return err
+	}
+	if r.Method() == http.MethodHead {
+		r.Response().SkipBody = true
+	}
+	return nil
+}
+
 func (s *server) list(r *request) error {
 	args := r.Request().URI().QueryArgs()
 	q, err := listing(args)
