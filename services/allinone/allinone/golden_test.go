@@ -29,7 +29,8 @@ const (
 
 // workers are the workers of recordings that need another one.
 var workers = map[string]func(*allinone.Config){
-	"validate": func(c *allinone.Config) { c.Worker["exactly.once.source.support"] = "disabled" },
+	"validate":    func(c *allinone.Config) { c.Worker["exactly.once.source.support"] = "disabled" },
+	rest.Recorded: func(c *allinone.Config) { c.Worker["exactly.once.source.support"] = "disabled" },
 	misbehaving: func(c *allinone.Config) {
 		c.Worker["exactly.once.source.support"], c.Worker["group.id"] = "disabled", "connect-"+greedyRun+"-grp"
 	},

@@ -92,6 +92,7 @@ func both(c, m *Player, theirs, ours row) (diff string, err error) {
 				<-time.After(50 * time.Millisecond)
 				continue
 			}
+			c.last = answered{status, header, body}
 			ours.Reduced = false
 			here := between(c, m)
 			ours.Response.Status, ours.Response.Headers = status, map[string]string{}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -20,14 +21,10 @@ const answerWithin = 2 * time.Minute
 // address, each request reaches the next one.
 func (p *Player) send(r row) (status int, header http.Header, body []byte, err error) {
 	base := p.target.Base
-	if r.Request.To != "" {
-		base = r.Request.To
-	}
 	if p.target.Sticky != nil {
-		if to := p.target.Sticky(r.Request.Path); to != "" {
-			base = to
-		}
+		base = cmp.Or(p.target.Sticky(r.Request.Path), base)
 	}
+	base = cmp.Or(r.Request.To, base)
 	host := base
 	if u, err := url.Parse(base); err == nil && u.Host != "" {
 		host = u.Host

@@ -63,6 +63,11 @@ func (p *Player) leftOut(r row) (reason string, send bool) {
 	if rebalancing(r.Response.Status, []byte(r.Response.Body)) {
 		return "Kafka Connect was in a rebalance", true
 	}
+	if p.file == Recorded && r.Request.Body != nil {
+		if reason := intended(*r.Request.Body); reason != "" {
+			return reason, true
+		}
+	}
 	if reason, ok := p.target.Ours[p.file+" "+r.ID]; ok {
 		return reason, true
 	}
