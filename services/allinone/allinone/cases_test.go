@@ -54,7 +54,7 @@ func (c caller) do(method, path, body string) (status int, answer string, header
 	}
 	resp, err := eachAnew.Do(req)
 	require.NoError(c, err)
-	defer resp.Body.Close() //nolint:errcheck // it was read
+	defer resp.Body.Close()
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(c, err)
 	return resp.StatusCode, string(b), resp.Header

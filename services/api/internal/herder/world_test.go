@@ -45,7 +45,7 @@ type brokenStore struct {
 	err error
 }
 
-func (b *brokenStore) FindConnectors(context.Context, cluster.ConnectorQuery) ([]cluster.ConnectorView, error) {
+func (b *brokenStore) ListConnectors(context.Context, cluster.ConnectorQuery) ([]cluster.Shown, error) {
 	return nil, b.err
 }
 func (b *brokenStore) FindNames(context.Context, cluster.ConnectorQuery) ([]string, error) {
@@ -54,8 +54,8 @@ func (b *brokenStore) FindNames(context.Context, cluster.ConnectorQuery) ([]stri
 func (b *brokenStore) Connector(context.Context, string) (cluster.ConnectorView, error) {
 	return cluster.ConnectorView{}, b.err
 }
-func (b *brokenStore) LastConnector(context.Context, string) (cluster.ConnectorView, error) {
-	return cluster.ConnectorView{}, b.err
+func (b *brokenStore) LastConnector(context.Context, string) (cluster.Shown, error) {
+	return cluster.Shown{}, b.err
 }
 func (b *brokenStore) Plugins(context.Context) ([]cluster.PluginRecord, error) { return nil, b.err }
 func (b *brokenStore) MarkPublished(context.Context, []int64) error            { return b.err }
