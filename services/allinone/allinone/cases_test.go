@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +179,20 @@ var explicit = []struct {
 		c.is(204, http.MethodPut, "/connectors/halt/stop", "")
 		require.JSONEq(c, `{"error_code":404,"message":"Unknown task: halt-0"}`, c.is(404, http.MethodPost, "/connectors/halt/tasks/0/restart", ""))
 		c.is(204, http.MethodDelete, "/connectors/halt", "")
+	}},
+	{140, "the list of all plugins has more than connectors", func(c caller) {
+		for query, want := range map[string][]string{"": {"sink", "source"}, "?connectorsOnly=true": {"sink", "source"}, "?connectorsOnly=false": {"converter", "header_converter", "sink", "source", "transformation"}} {
+			var plugins []struct{ Type string }
+			require.NoError(c, json.Unmarshal([]byte(c.is(200, http.MethodGet, "/connector-plugins"+query, "")), &plugins))
+			kinds := map[string]bool{}
+			for _, p := range plugins {
+				kinds[p.Type] = true
+			}
+			require.Subset(c, slices.Collect(maps.Keys(kinds)), want, query)
+			if query != "?connectorsOnly=false" {
+				require.Len(c, kinds, len(want), query)
+			}
+		}
 	}},
 	{173, "a transformation is named twice", func(c caller) {
 		c.finds(`,"transforms":"t, t","transforms.t.type":"org.example.Nothing"`, "Invalid value [t, t] for configuration transforms: Duplicate alias provided.")
