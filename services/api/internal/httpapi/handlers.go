@@ -91,16 +91,15 @@ func (s *server) health(r *request) error {
 	return r.json(workerStatus{"healthy", "Worker has completed startup and is ready to handle requests."})
 }
 
-// stillStarting begins what is said before the database has answered for the first time.
+// stillStarting is what is said before the database has answered for the first time.
 const stillStarting = "Worker is still starting up. The worker is currently waiting for the database."
 
 // starting answers before there is anything to ask.
 func (s *server) starting(r *request, route *tableRoute) error {
-	var answer any = envelope{http.StatusServiceUnavailable, stillStarting}
-	if route.Pattern == "/health" {
-		answer = workerStatus{"starting", stillStarting}
+	if route.Pattern != "/health" {
+		return s.fail(r, cluster.Errorf(cluster.Busy, stillStarting))
 	}
-	if err := write(r.Ctx, http.StatusServiceUnavailable, answer); err != nil {
+	if err := write(r.Ctx, http.StatusServiceUnavailable, workerStatus{"starting", stillStarting}); err != nil {
 		return err
 	}
 	if r.Method() == http.MethodHead {
