@@ -42,15 +42,19 @@ docs: ## write docs/reference from the code; make test fails when it is stale
 	go test ./services/api/internal/httpapi -run TestErrors -update
 
 .PHONY: bench
-bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B7 or BENCH=B9
+bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B7, BENCH=B9 or BENCH=B10
 	@go run ./tests/bench -keep docs/bench $(BENCH)
 
 .PHONY: hostile
 hostile: ## send the REST API REQUESTS (1,000,000) malformed and odd requests
 	go test ./services/api/internal/httpapi -run TestHostile -v -timeout 30m -hostile $(or $(REQUESTS),1000000)
 
+.PHONY: mutants/rest
+mutants/rest: ## break the REST API in one place at a time: the tests of its contract must fail each time. MUTANT="name of one"
+	@go run ./tests/mutants $(if $(MUTANT),"$(MUTANT)")
+
 .PHONY: oracle
-oracle: ## ask a real Kafka Connect worker and Millrace the same, and compare: make oracle RECORDINGS="create offsets" for some
+oracle: ## ask a real Kafka Connect worker and Millrace the same, compare, and record the answers: make oracle RECORDINGS="create offsets" for some
 	@go run ./tests/oracle $(RECORDINGS)
 
 .PHONY: build

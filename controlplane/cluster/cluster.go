@@ -145,6 +145,33 @@ type ConnectorView struct {
 	TaskStatuses []Status
 }
 
+// Shown is what lists and statuses show of a connector. Its configuration is the text that is stored: nobody reads it between
+// the store and a client.
+type Shown struct {
+	Name    string
+	Type    ConnectorType
+	Deleted bool
+	Config  string // a JSON object; "" where only the state was asked for
+	Tasks   []int  // those that have a configuration
+
+	Status       *ShownState // nil before the first report
+	TaskStatuses []ShownState
+}
+
+// ShownState is the state of a connector instance or a task as readers see it.
+type ShownState struct {
+	Task     int // InstanceTask for the connector instance
+	State    State
+	WorkerID RunnerID
+	Trace    string
+	Version  string
+}
+
+// Shown is a status as readers see it.
+func (s Status) Shown() ShownState {
+	return ShownState{Task: s.Job.Task, State: s.State, WorkerID: s.WorkerID, Trace: s.ShownTrace(), Version: s.Version}
+}
+
 // InstanceTask is the JobID.Task of a connector instance.
 const InstanceTask = -1
 
@@ -236,6 +263,10 @@ type Status struct {
 	Released   bool   // the job has ended here and its holder lets go of it
 	Reason     string // our own reason code, for example FENCED or STUCK_STOPPING; empty normally
 }
+
+// ReasonTooManyTasks is the reason of a connector instance that started and then failed, because it makes more tasks than it
+// may.
+const ReasonTooManyTasks = "TOO_MANY_TASKS"
 
 // TaskConfigReport is a connector instance's answer to "split yourself".
 type TaskConfigReport struct {

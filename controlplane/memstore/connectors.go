@@ -225,7 +225,7 @@ func (s *Store) Connector(ctx context.Context, name string) (v cluster.Connector
 }
 
 // LastConnector implements the store.
-func (s *Store) LastConnector(ctx context.Context, name string) (v cluster.ConnectorView, err error) {
+func (s *Store) LastConnector(ctx context.Context, name string) (v cluster.Shown, err error) {
 	err = s.enter(ctx, func() error {
 		last := s.names[name]
 		if last == nil {
@@ -238,7 +238,7 @@ func (s *Store) LastConnector(ctx context.Context, name string) (v cluster.Conne
 		if last == nil {
 			return unknown(name)
 		}
-		v = last.view()
+		v = shown(last.view())
 		return nil
 	})
 	return v, err

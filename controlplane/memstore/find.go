@@ -2,6 +2,7 @@ package memstore
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 
@@ -31,4 +32,35 @@ func (s *Store) FindNames(ctx context.Context, q cluster.ConnectorQuery) (names 
 		names = append(names, v.Name)
 	}
 	return names, err
+}
+
+// ListConnectors implements the store.
+func (s *Store) ListConnectors(ctx context.Context, q cluster.ConnectorQuery) (all []cluster.Shown, err error) {
+	views, err := s.FindConnectors(ctx, q)
+	for _, v := range views {
+		c := shown(v)
+		text, err := json.Marshal(v.Config)
+		if err != nil {
+			return nil, err
+		}
+		c.Config = string(text)
+		for _, t := range v.Tasks {
+			c.Tasks = append(c.Tasks, t.Task)
+		}
+		all = append(all, c)
+	}
+	return all, err
+}
+
+// shown is the state of a connector as readers see it.
+func shown(v cluster.ConnectorView) cluster.Shown {
+	c := cluster.Shown{Name: v.Name, Type: v.Type, Deleted: v.Deleted}
+	if v.Status != nil {
+		st := v.Status.Shown()
+		c.Status = &st
+	}
+	for _, s := range v.TaskStatuses {
+		c.TaskStatuses = append(c.TaskStatuses, s.Shown())
+	}
+	return c
 }

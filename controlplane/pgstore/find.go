@@ -79,15 +79,21 @@ func (s *Store) FindNames(ctx context.Context, q cluster.ConnectorQuery) ([]stri
 	return names, classify(err, "listing connectors")
 }
 
-// FindConnectors implements the store.
-func (s *Store) FindConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.ConnectorView, error) {
-	condition, args, err := selection(q)
-	if err != nil {
-		return nil, err
-	}
-	if q.Limit > 0 {
+// found writes the condition of the connectors that a query finds, its limit included.
+func found(q cluster.ConnectorQuery) (condition string, args []any, err error) {
+	condition, args, err = selection(q)
+	if err == nil && q.Limit > 0 {
 		condition, args = limited("c.uid", condition, args, q.Limit)
 		condition = "c.uid IN (" + condition + ")"
+	}
+	return condition, args, err
+}
+
+// FindConnectors implements the store.
+func (s *Store) FindConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.ConnectorView, error) {
+	condition, args, err := found(q)
+	if err != nil {
+		return nil, err
 	}
 	return s.views(ctx, sqlViews+condition+byName+", j.task", args...)
 }

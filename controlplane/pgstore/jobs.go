@@ -64,12 +64,17 @@ func (j *jobRow) shown() *cluster.Status { return j.show(j.status()) }
 
 // show is how readers see a status of the job.
 func (j *jobRow) show(s *cluster.Status) *cluster.Status {
-	if s == nil || !j.Wanted || s.RestartSeq >= j.RestartSeq || s.State == cluster.StateUnassigned {
+	if s == nil || !restarting(j.Wanted, j.RestartSeq, s.RestartSeq, s.State) {
 		return s
 	}
-	restarting := *s
-	restarting.State = cluster.StateRestarting
-	return &restarting
+	again := *s
+	again.State = cluster.StateRestarting
+	return &again
+}
+
+// restarting tells whether a restart was asked for that the last report does not know of.
+func restarting(wanted bool, seq, told int64, state cluster.State) bool {
+	return wanted && told < seq && state != cluster.StateUnassigned
 }
 
 func (j *jobRow) shownState() cluster.State {

@@ -40,6 +40,7 @@ type Store struct {
 	// reserved serves leases and heartbeats: however busy the rest is, they find a connection (PF-7).
 	reserved *pgxpool.Pool
 	ids      idBlocks
+	statuses gather
 }
 
 // Open makes a store and proves that the database answers and has been migrated. Unavailable: it does not answer.
@@ -55,6 +56,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{pool: pool, reserved: reserved}
+	s.statuses.read = s.readStatuses
 	if err := s.checkSchema(ctx); err != nil {
 		s.Close()
 		return nil, err

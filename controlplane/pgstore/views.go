@@ -13,12 +13,7 @@ SELECT c.name, CASE WHEN j.task < 0 THEN c.config::text ELSE '' END AS config, c
     c.generation, c.task_set, c.topic_resets, c.deleted_at IS NOT NULL AS deleted, ` + sqlJobColumns + `
 FROM connectors c JOIN jobs j USING (uid) LEFT JOIN statuses s USING (uid, task)
 WHERE (j.task < 0 OR NOT j.gone) AND `
-	sqlViewOne  = sqlViews + `c.name = $1 AND c.deleted_at IS NULL ORDER BY j.task`
-	sqlViewLast = sqlViews + `c.uid = (
-    SELECT l.uid FROM connectors l
-    WHERE l.name = $1 AND (l.deleted_at IS NULL OR EXISTS (SELECT 1 FROM jobs k WHERE k.uid = l.uid AND NOT k.gone))
-    ORDER BY l.deleted_at DESC NULLS FIRST LIMIT 1
-) ORDER BY j.task`
+	sqlViewOne = sqlViews + `c.name = $1 AND c.deleted_at IS NULL ORDER BY j.task`
 )
 
 type viewRow struct {
@@ -76,9 +71,4 @@ func (s *Store) oneView(ctx context.Context, sql, name string) (cluster.Connecto
 // Connector implements the store.
 func (s *Store) Connector(ctx context.Context, name string) (cluster.ConnectorView, error) {
 	return s.oneView(ctx, sqlViewOne, name)
-}
-
-// LastConnector implements the store.
-func (s *Store) LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error) {
-	return s.oneView(ctx, sqlViewLast, name)
 }

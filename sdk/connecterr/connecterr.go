@@ -25,6 +25,7 @@ const (
 	Projector                 // SchemaProjectorException
 	Serialization             // SerializationException
 	Unsupported               // UnsupportedOperationException: the connector can't do this
+	TooManyTasks              // TooManyTasksException: more tasks than tasks.max
 )
 
 var javaClass = [...]string{
@@ -38,6 +39,7 @@ var javaClass = [...]string{
 	Projector:     "org.apache.kafka.connect.errors.SchemaProjectorException",
 	Serialization: "org.apache.kafka.common.errors.SerializationException",
 	Unsupported:   "java.lang.UnsupportedOperationException",
+	TooManyTasks:  "org.apache.kafka.connect.runtime.TooManyTasksException",
 }
 
 // Error is an error with a kind. Message is what users read; Cause may be nil.

@@ -56,7 +56,7 @@ func TestTrace_has_a_line_for_each_link_that_says_something(t *testing.T) {
 
 func TestEvery_kind_has_the_name_of_an_exception(t *testing.T) {
 	t.Parallel()
-	name := regexp.MustCompile(`^(org\.apache\.kafka\.(connect|common)\.(errors|config)|java\.lang)\.\w+Exception: x\n$`)
+	name := regexp.MustCompile(`^(org\.apache\.kafka\.(connect|common)\.(errors|config|runtime)|java\.lang)\.\w+Exception: x\n$`)
 	seen := map[string]bool{}
 	for k := range Kind(len(javaClass)) {
 		trace := Trace(New(k, "x"))

@@ -1,6 +1,6 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-n N] B7|B9
+//	bench [-keep FOLDER] [-n N] B7|B9|B10
 //
 // It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table.
 package main
@@ -20,17 +20,22 @@ import (
 
 // bench is one benchmark: about says what is measured, for the page in docs/bench.
 type bench struct {
-	about string
-	run   func(ctx context.Context, b *bed, r *report) error
+	about   string
+	apiOnly bool // it needs neither schedulers nor runners
+	run     func(ctx context.Context, b *bed, r *report) error
 }
 
 var benches = map[string]bench{
-	"B7": {"From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
+	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
-		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", startLatency},
-	"B9": {"What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
+		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
+	"B9": {about: "What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
 		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +
-		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 25 records a second each.", failover},
+		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 25 records a second each.", run: failover},
+	"B10": {about: "What reads cost with 10,000 connectors of one task each, all RUNNING, written to the store as an api, a scheduler and a runner would, of which none but the api runs then. " +
+		"The list has the configurations and the statuses of all, asked for by one client. " +
+		"Statuses are asked for by 32 connections of one client on the same machine, in turn of the api (any of the 10,000), of an HTTP server of the same framework that answers one body of the same size, " +
+		"and of Kafka Connect (any of 20 connectors). Rates are medians over the rounds, spread is the greatest by the smallest.", apiOnly: true, run: reads},
 }
 
 // bed is what a benchmark runs on.
@@ -46,7 +51,7 @@ func main() {
 	flag.Parse()
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] B7|B9")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] B7|B9|B10")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,7 +68,7 @@ func measure(ctx context.Context, name string, b bench, n int, keep string) (err
 		return err
 	}
 	defer func() { err = errors.Join(err, kafka.Stop(context.WithoutCancel(ctx))) }()
-	c, err := cluster.Start(ctx, cluster.Options{Kafka: kafka.Bootstrap(), Schedulers: 2, Runners: 3})
+	c, err := cluster.Start(ctx, cluster.Options{Kafka: kafka.Bootstrap(), Schedulers: 2, Runners: 3, APIOnly: b.apiOnly})
 	if err != nil {
 		return err
 	}

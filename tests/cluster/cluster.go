@@ -31,6 +31,7 @@ type Options struct {
 	Runners    int    // default 3
 	Race       bool   // programs with the race detector
 	Worker     string // more worker properties, key=value,…
+	APIOnly    bool   // no schedulers and no runners: Postgres, NATS and the api
 }
 
 // Cluster is what runs. Close it.
@@ -127,8 +128,12 @@ func (c *Cluster) services(o Options) error {
 	rest := port()
 	c.REST = REST{Base: "http://" + rest}
 	c.API = service("api", "api", "-postgres-url", c.Postgres.URL(), "-listen", rest)
+	schedulers, runners := max(o.Schedulers, 1), max(o.Runners, 1)
+	if o.APIOnly {
+		schedulers, runners = 0, 0
+	}
 	var internal []string
-	for i := range max(o.Schedulers, 1) {
+	for i := range schedulers {
 		addr := port()
 		internal = append(internal, "http://"+addr)
 		c.Schedulers = append(c.Schedulers, service(fmt.Sprintf("scheduler-%d", i), "scheduler", "-id", fmt.Sprintf("scheduler-%d", i),
@@ -138,12 +143,12 @@ func (c *Cluster) services(o Options) error {
 	if o.Worker != "" {
 		worker += "," + o.Worker
 	}
-	for range max(o.Runners, 1) {
+	for range runners {
 		id := port() // where it leads clients to the REST API, as its worker id says
 		c.Runners = append(c.Runners, service(id, "taskrunner", "-worker-id", id, "-kafka-bootstrap", o.Kafka, "-scheduler-urls", strings.Join(internal, ","), "-rest-listen", id, "-api-addresses", rest,
 			"-file-roots", c.Dir, "-worker", worker))
 	}
-	if len(ports) < 3+2*max(o.Schedulers, 1)+2*max(o.Runners, 1) {
+	if len(ports) < 3+2*schedulers+2*runners {
 		return errors.New("there are not enough free ports")
 	}
 	return nil

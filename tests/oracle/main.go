@@ -4,6 +4,9 @@
 //
 // The requests are those of the recordings in tests/e2e/rest; without a name, those that a plain worker answers. Its last line
 // is "N requests, M intended differences, K unexplained". Java and Maven are needed.
+//
+// What Kafka Connect answers to the requests that are made up here, validations of every key of every connector, is recorded
+// in tests/e2e/rest/testdata/oracle, which the tests replay without Java.
 package main
 
 import (
@@ -31,6 +34,9 @@ import (
 
 // plain are the recordings of a worker with the usual configuration, but for names: Kafka Connect 4 refuses many (D7).
 var plain = []string{"create", "update", "lifecycle", "transport", "json-bodies", "plugins", "validate", "loggers", "tasks-topics", "offsets", "after-deletion", rest.Validations}
+
+// testdata is where the recordings are, as the command runs at the root of the repository.
+const testdata = "tests/e2e/rest/testdata"
 
 // worker is the configuration that both have.
 var worker = map[string]string{
@@ -133,8 +139,12 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 		return 0, nil, err
 	}
 	if file == rest.Validations {
-		return rest.AskValidations(rest.Target{Base: connect.Base, Dir: theirs, Version: servers.ConnectVersion},
+		recording, n, differ, err := rest.AskValidations(rest.Target{Base: connect.Base, Dir: theirs, Version: servers.ConnectVersion},
 			rest.Target{Base: "http://" + addr, Dir: ours, Version: connectors.Version})
+		if err == nil {
+			err = rest.Pack(testdata, rest.Recorded, recording)
+		}
+		return n, differ, err
 	}
 	write := rest.Written[file]
 	return rest.Ask(file, rest.Target{Base: connect.Base, Dir: theirs, Write: write, Version: servers.ConnectVersion},

@@ -79,10 +79,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		st   *pgstore.Store
 		bus  *natsbus.Bus
 		h    *herder.Herder
+		all  doors
 		info Info
 		done = make(chan error, len(rest.Listeners)+len(rest.Admin.Listeners))
 	)
 	for _, step := range []lifecycle.Step{
+		{Name: "listeners", Reason: "say that everything is starting, until it has", Timeout: drainTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
+			all, err = serve(ctx, rest, cfg, &info, done)
+			return all.close, err
+		}},
 		{Name: "store", Reason: "the truth", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			if st, err = database.Open(ctx, pgstore.Options{URL: cfg.Postgres, AppName: "millrace-api"}, cfg.Logger); err != nil {
 				return nil, err
@@ -111,8 +116,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			info.Admin = addr
 			return stop, err
 		}},
-		{Name: "requests", Reason: "users come last and leave first", Timeout: drainTime, Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
-			return serve(ctx, rest, h, cfg, &info, done)
+		{Name: "requests", Reason: "users come last and leave first", Timeout: drainTime, Start: func(context.Context) (lifecycle.CloseFunc, error) {
+			all.open(h)
+			return all.close, nil
 		}},
 		{Name: "connectors", Reason: "those of the command line, seen by users from the start", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
 			return nil, makeConnectors(ctx, h, cfg.Connectors, obs.Named(log, obs.LogHerder))

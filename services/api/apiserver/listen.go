@@ -10,7 +10,6 @@ import (
 	"os"
 
 	"github.com/millrace/millrace/internal/exitcode"
-	"github.com/millrace/millrace/internal/lifecycle"
 	"github.com/millrace/millrace/internal/loopback"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/secrets"
@@ -72,8 +71,26 @@ func checkListen(cfg Config, rest restconfig.Config, listeners []restconfig.List
 	return nil
 }
 
-// serve opens all listeners, then takes requests on them. done gets the end of each.
-func serve(ctx context.Context, rest restconfig.Config, h *herder.Herder, cfg Config, info *Info, done chan<- error) (lifecycle.CloseFunc, error) {
+// doors are what users reach.
+type doors []*httpapi.Server
+
+// open lets requests through to the herder.
+func (d doors) open(h *herder.Herder) {
+	for _, s := range d {
+		s.Start(h)
+	}
+}
+
+// close stops taking requests and waits for those that are running. It may be called again.
+func (d doors) close(ctx context.Context) (err error) {
+	for _, s := range d {
+		err = errors.Join(err, s.Shutdown(ctx))
+	}
+	return err
+}
+
+// serve opens all listeners and answers on them that everything is starting. done gets the end of each.
+func serve(ctx context.Context, rest restconfig.Config, cfg Config, info *Info, done chan<- error) (doors, error) {
 	var opened []net.Listener
 	open := func(list []restconfig.Listener) (lns []net.Listener, urls []string, err error) {
 		for _, l := range list {
@@ -103,12 +120,12 @@ func serve(ctx context.Context, rest restconfig.Config, h *herder.Herder, cfg Co
 	}
 	info.URLs, info.Addr = urls, users[0].Addr().String()
 
-	o := httpapi.Options{Herder: h, Logger: obs.Named(cfg.Logger, obs.LogRest), Metrics: httpapi.NewMetrics(cfg.Registerer),
+	o := httpapi.Options{Logger: obs.Named(cfg.Logger, obs.LogRest), Metrics: httpapi.NewMetrics(cfg.Registerer),
 		CORS: rest.CORS, Headers: rest.Headers, Users: rest.Users}
 	if rest.Admin.Off || len(admins) > 0 {
 		o.Serves = httpapi.AllButAdmin
 	}
-	servers := []*httpapi.Server{httpapi.New(o)}
+	servers := doors{httpapi.New(o)}
 	run := func(s *httpapi.Server, lns []net.Listener) {
 		for _, ln := range lns {
 			go func() { done <- s.Serve(ln) }()
@@ -120,10 +137,5 @@ func serve(ctx context.Context, rest restconfig.Config, h *herder.Herder, cfg Co
 		servers = append(servers, httpapi.New(o))
 		run(servers[1], admins)
 	}
-	return func(ctx context.Context) (err error) {
-		for _, s := range servers {
-			err = errors.Join(err, s.Shutdown(ctx))
-		}
-		return err
-	}, nil
+	return servers, nil
 }

@@ -48,7 +48,7 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)}, w.ExactlyOnce)
 	pipelines := pipeline.NewMetrics(cfg.Registerer)
 
-	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: f.resolve, FencedSources: w.ExactlyOnce, Logger: obs.Named(log, obs.LogConnector),
+	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: f.resolve, FencedSources: w.ExactlyOnce, CheckSource: f.checkSource, Logger: obs.Named(log, obs.LogConnector),
 		Offsets: func(name string, config map[string]string) source.OffsetReader {
 			return offsets.Lazy(func() (*offsets.Home, error) { return f.home(name, config) })
 		}})
@@ -172,6 +172,15 @@ func (f *factories) deadLetters(s sinktask.Settings, topic string, m *pipeline.M
 		return nil, err
 	}
 	return pipeline.NewQueue(topic, p, s.Logger, m), nil
+}
+
+// checkSource is what Kafka Connect checks of a source before it starts it: how its topics are made.
+func (f *factories) checkSource(config map[string]string) error {
+	if !f.worker.TopicCreation {
+		return nil
+	}
+	_, err := sourcetask.TopicGroups(config)
+	return err
 }
 
 // topics makes what creates a source's topics, if its connector says how.

@@ -173,6 +173,7 @@ func (d *duel) check(t *rapid.T) {
 	for _, q := range d.queries() {
 		read("finding names", func(s Store) (any, error) { return s.FindNames(d.ctx, q) })
 		read("finding connectors", func(s Store) (any, error) { return s.FindConnectors(d.ctx, q) })
+		read("listing connectors", func(s Store) (any, error) { return s.ListConnectors(d.ctx, q) })
 	}
 	for _, name := range names {
 		read("listing used topics", func(s Store) (any, error) { return s.ActiveTopics(d.ctx, name) })

@@ -37,9 +37,9 @@ type Store interface {
 	RequestRestart(ctx context.Context, r cluster.RestartRequest) (cluster.RestartTicket, []cluster.OutboxMessage, error)
 	// Connector reads one live connector with tasks and statuses in one statement. NotFound.
 	Connector(ctx context.Context, name string) (cluster.ConnectorView, error)
-	// LastConnector is Connector, or, when there is no live one, the most recently deleted connector of the name whose
-	// jobs have not all ended (Deleted is set). NotFound.
-	LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error)
+	// LastConnector is the state of a live connector or, when there is no live one, of the most recently deleted connector of
+	// the name whose jobs have not all ended (Deleted is set). Config and Tasks are left out. NotFound.
+	LastConnector(ctx context.Context, name string) (cluster.Shown, error)
 	// ActiveTopics lists, sorted, the topics that a live connector's tasks have used since it was created or the list was
 	// last cleared; none for an unknown connector.
 	ActiveTopics(ctx context.Context, name string) ([]string, error)
@@ -59,6 +59,8 @@ type Store interface {
 	// one statement.
 	FindNames(ctx context.Context, q cluster.ConnectorQuery) ([]string, error)
 	FindConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.ConnectorView, error)
+	// ListConnectors is FindConnectors for lists, which show less.
+	ListConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.Shown, error)
 	// Events reads up to limit events behind a token, in their order, which is the same for everybody and for ever: whoever
 	// reads on from the token of the last one it has got misses none and gets none twice. Those of one connector come in the
 	// order of its changes. Gone when the token's place is not known: events behind it may have been deleted.

@@ -49,7 +49,7 @@ func compare(r row, status int, header http.Header, body []byte) string {
 	if err := json.Unmarshal([]byte(r.Response.Body), &want); err != nil {
 		return fmt.Sprintf("the recording is no JSON: %v", err)
 	}
-	if strings.TrimSuffix(r.Request.Path, "/") == "/connectors" { // a set
+	if list, _, _ := strings.Cut(r.Request.Path, ";"); strings.TrimSuffix(list, "/") == "/connectors" { // a set
 		sortTexts(got)
 		sortTexts(want)
 	}
@@ -299,6 +299,7 @@ func differText(at string, got any, want string) string {
 		a, _, _ := strings.Cut(g, "\n")
 		b, _, _ := strings.Cut(want, "\n")
 		_, message, said := strings.Cut(b, ": ")
+		message, _, _ = strings.Cut(message, "Syntax error in regular expression: ") // what follows is the library's
 		if a == b || !said && a != "" || said && strings.Contains(a, message) {
 			return "" // Java's class may be another; a class without a message says nothing
 		}

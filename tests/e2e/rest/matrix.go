@@ -12,17 +12,20 @@ import (
 // Validations is the name of the requests that AskValidations makes.
 const Validations = "validations"
 
+// Recorded is the recording of what Kafka Connect answered to AskValidations, below testdata.
+const Recorded = "oracle/" + Validations
+
 // AskValidations asks both to validate configurations of each connector that both have, with each of its keys missing, wrong,
 // null, empty, given twice or backed by a provider that nobody has, and with a key that nobody knows.
-func AskValidations(connect, millrace Target) (asked int, differ []Verdict, err error) {
+func AskValidations(connect, millrace Target) (recording []byte, asked int, differ []Verdict, err error) {
 	c, m := &Player{target: connect, file: Validations, dir: connect.Dir}, &Player{target: millrace, file: Validations, dir: millrace.Dir}
 	theirs, err := pluginClasses(c)
 	if err != nil {
-		return 0, nil, err
+		return nil, 0, nil, err
 	}
 	ours, err := pluginClasses(m)
 	if err != nil {
-		return 0, nil, err
+		return nil, 0, nil, err
 	}
 	for _, class := range theirs {
 		if !slices.Contains(ours, class) {
@@ -30,7 +33,7 @@ func AskValidations(connect, millrace Target) (asked int, differ []Verdict, err 
 		}
 		bodies, err := configurations(c, class)
 		if err != nil {
-			return asked, differ, err
+			return nil, asked, differ, err
 		}
 		for i, body := range bodies {
 			var r row
@@ -40,15 +43,20 @@ func AskValidations(connect, millrace Target) (asked int, differ []Verdict, err 
 			asked++
 			d, err := both(c, m, r, r)
 			if err != nil {
-				return asked, differ, fmt.Errorf("%s: %w", r.ID, err)
+				return nil, asked, differ, fmt.Errorf("%s: %w", r.ID, err)
 			}
 			if d != "" {
 				differ = append(differ, Verdict{File: Validations, ID: r.ID, Request: r.Request.Method + " " + r.Request.Path + " " + body, Difference: d,
 					Intended: intended(body)})
 			}
+			line, err := c.recorded(r)
+			if err != nil {
+				return nil, asked, differ, fmt.Errorf("%s: %w", r.ID, err)
+			}
+			recording = append(append(recording, line...), '\n')
 		}
 	}
-	return asked, differ, nil
+	return recording, asked, differ, nil
 }
 
 // onPurpose explains what differs on purpose, by what is in the request.

@@ -1,12 +1,12 @@
 package rest
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/millrace/millrace/sdk/plugin"
@@ -15,29 +15,12 @@ import (
 // unlisted are plugins that the recorded worker had but did not list.
 var unlisted = []string{"Integer", "Long", "Float", "Short", "Double", "Number"}
 
-// notInstalled are the names that people may use for the recorded worker's plugins, of those that are not installed here.
+// listed is a plugin as lists of them show it.
+type listed struct{ Class, Type string }
+
+// notInstalled asks for what is installed, and returns the names that people may use for the recorded worker's plugins, of those
+// that are not.
 func (p *Player) notInstalled() (map[string]bool, error) {
-	type listed struct{ Class, Type string }
-	var recorded, here []listed
-	b, err := read("plugins")
-	if err != nil {
-		return nil, err
-	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	lines.Buffer(nil, 4<<20)
-	for lines.Scan() && recorded == nil {
-		var r row
-		err := json.Unmarshal(lines.Bytes(), &r)
-		if err == nil && r.ID == "140.1" {
-			err = json.Unmarshal([]byte(r.Response.Body), &recorded)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	for _, n := range unlisted {
-		recorded = append(recorded, listed{Class: "org.apache.kafka.connect.converters." + n + "Converter", Type: string(plugin.Converter)})
-	}
 	req, err := http.NewRequest(http.MethodGet, p.target.Base+"/connector-plugins?connectorsOnly=false", http.NoBody) //nolint:noctx // a test's request
 	if err != nil {
 		return nil, err
@@ -45,7 +28,7 @@ func (p *Player) notInstalled() (map[string]bool, error) {
 	if user, password, ok := strings.Cut(p.target.Login, ":"); ok {
 		req.SetBasicAuth(user, password)
 	}
-	resp, err := client.Do(req)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -57,12 +40,48 @@ func (p *Player) notInstalled() (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	var here []listed
 	if err := json.Unmarshal(body, &here); err != nil {
 		return nil, err
 	}
+	classes := make([]string, len(here))
+	for i, l := range here {
+		classes[i] = l.Class
+	}
+	return notAmong(classes)
+}
+
+// recordedPlugins are the plugins that the recorded worker had.
+func recordedPlugins() (recorded []listed, err error) {
+	b, err := read("plugins")
+	if err != nil {
+		return nil, err
+	}
+	for line := range bytes.Lines(b) {
+		var r row
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, err
+		}
+		if r.ID == "140.1" {
+			err = json.Unmarshal([]byte(r.Response.Body), &recorded)
+			break
+		}
+	}
+	for _, n := range unlisted {
+		recorded = append(recorded, listed{Class: "org.apache.kafka.connect.converters." + n + "Converter", Type: string(plugin.Converter)})
+	}
+	return recorded, err
+}
+
+// notAmong returns the names that people may use for the recorded worker's plugins, of those that are not among classes.
+func notAmong(classes []string) (map[string]bool, error) {
+	recorded, err := recordedPlugins()
+	if err != nil {
+		return nil, err
+	}
 	installed := map[string]bool{}
-	for _, l := range here {
-		installed[l.Class] = true
+	for _, class := range classes {
+		installed[class] = true
 	}
 	all := make([]plugin.Name, len(recorded))
 	for i, l := range recorded {
@@ -90,7 +109,7 @@ func (p *Player) notInstalled() (map[string]bool, error) {
 func (p *Player) needsMissing(r row) bool {
 	if rest, ok := strings.CutPrefix(r.Request.Path, "/connector-plugins/"); ok {
 		name, _, _ := strings.Cut(rest, "/")
-		if p.missing[name] {
+		if decoded, err := url.PathUnescape(name); err == nil && p.missing[decoded] {
 			return true
 		}
 	}
@@ -99,6 +118,41 @@ func (p *Player) needsMissing(r row) bool {
 		return false
 	}
 	return p.mentions(body)
+}
+
+// follows tells whether a row is about a connector that was not made, or not changed, because of a plugin that is not
+// installed. It ends with the next configuration, or with the connector; undo: the connector may have been there before.
+func (p *Player) follows(r row) (follows, undo bool) {
+	path, _, _ := strings.Cut(r.Request.Path, "?")
+	segments := strings.Split(strings.Trim(path, "/"), "/")
+	if segments[0] != "connectors" {
+		return false, false
+	}
+	writes := r.Response.Status == http.StatusOK || r.Response.Status == http.StatusCreated
+	var name string
+	config := false
+	switch {
+	case len(segments) == 1 && r.Request.Method == http.MethodPost && r.Request.Body != nil:
+		var body struct{ Name string }
+		config = json.Unmarshal([]byte(*r.Request.Body), &body) == nil && writes
+		name = body.Name
+	case len(segments) > 1:
+		name = segments[1]
+		config = len(segments) == 3 && segments[2] == "config" && r.Request.Method == http.MethodPut && writes
+	}
+	switch {
+	case config && p.needsMissing(r):
+		if p.left == nil {
+			p.left = map[string]bool{}
+		}
+		p.left[name] = true
+	case config:
+		delete(p.left, name)
+	case p.left[name] && len(segments) == 2 && r.Request.Method == http.MethodDelete:
+		delete(p.left, name)
+		return true, true
+	}
+	return p.left[name], false
 }
 
 func (p *Player) mentions(v any) bool {

@@ -146,27 +146,6 @@ func (h *Herder) Delete(ctx context.Context, name string, by cluster.Author) (de
 	return h.deliver(out), nil
 }
 
-// expand gives details of connectors. With status, those that have none yet are left out, as in Kafka Connect.
-func expand(views []cluster.ConnectorView, status, info bool) map[string]Expanded {
-	out := make(map[string]Expanded, len(views))
-	for _, v := range views {
-		var e Expanded
-		if status {
-			s, ok := statusOf(v)
-			if !ok {
-				continue
-			}
-			e.Status = &s
-		}
-		if info {
-			i := InfoOf(v)
-			e.Info = &i
-		}
-		out[v.Name] = e
-	}
-	return out
-}
-
 // Info is one connector.
 func (h *Herder) Info(ctx context.Context, name string) (ConnectorInfo, error) {
 	v, err := h.store.Connector(ctx, name)
@@ -190,7 +169,7 @@ func (h *Herder) Tasks(ctx context.Context, name string) ([]TaskInfo, error) {
 func (h *Herder) Status(ctx context.Context, name string) (StateInfo, error) {
 	v, err := h.store.LastConnector(ctx, name)
 	if err == nil {
-		if s, ok := statusOf(v); ok {
+		if s, ok := shownStatus(v); ok {
 			return s, nil
 		}
 	}
@@ -207,7 +186,7 @@ func (h *Herder) TaskStatus(ctx context.Context, name string, task int) (TaskSta
 		return TaskState{}, err
 	}
 	for _, s := range v.TaskStatuses {
-		if s.Job.Task == task {
+		if s.Task == task {
 			return TaskState{ID: task, State: stateOf(s)}, nil
 		}
 	}

@@ -2,6 +2,7 @@ package herder_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -153,18 +154,36 @@ func TestReading_shows_what_is_stored_and_what_was_last_seen(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, want.Tasks[1], ts)
 
-	all, _, err := w.Expand(t.Context(), cluster.ConnectorQuery{}, false, true)
-	require.NoError(t, err)
-	require.Len(t, all, 2)
+	w.create("q\"uo\\te<ü>\u2028")
+	type expanded struct {
+		Status *herder.StateInfo
+		Info   *herder.ConnectorInfo
+	}
+	expand := func(status, info bool) (all map[string]expanded) {
+		b, _, err := w.Expand(t.Context(), cluster.ConnectorQuery{}, status, info)
+		require.NoError(t, err)
+		require.NoError(t, json.Unmarshal(b, &all), "%s", b)
+		return all
+	}
+	shown := info
+	shown.Ref = cluster.ConfigRef{} // no part of an answer's body
+	all := expand(false, true)
+	require.Len(t, all, 3)
 	require.Nil(t, all["list"].Status)
-	require.Equal(t, &info, all["list"].Info)
-	all, _, err = w.Expand(t.Context(), cluster.ConnectorQuery{}, true, true)
-	require.NoError(t, err)
+	require.Equal(t, &shown, all["list"].Info)
+	require.Equal(t, "q\"uo\\te<ü>\u2028", all["q\"uo\\te<ü>\u2028"].Info.Name)
+	all = expand(true, true)
 	require.Len(t, all, 1, "one that has no status yet is left out, as in Kafka Connect")
 	require.Equal(t, &want, all["list"].Status)
-	all, _, err = w.Expand(t.Context(), cluster.ConnectorQuery{}, false, false)
+	require.Equal(t, &shown, all["list"].Info)
+	all = expand(false, false)
+	require.Len(t, all, 3)
+	require.Equal(t, expanded{}, all["young"])
+	single, err := json.Marshal(want)
 	require.NoError(t, err)
-	require.Equal(t, herder.Expanded{}, all["young"])
+	listed, _, err := w.Expand(t.Context(), cluster.ConnectorQuery{}, true, false)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"list":{"status":`+string(single)+`}}`, string(listed))
 
 	_, err = w.Status(t.Context(), "young")
 	w.refused(err, cluster.NotFound, "No status found for connector young")

@@ -2,6 +2,7 @@ package herder
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/plugin"
@@ -25,16 +26,19 @@ func (h *Herder) Names(ctx context.Context, q cluster.ConnectorQuery) (names []s
 }
 
 // Expand is Names with details. With status, connectors that have none yet are left out, as in Kafka Connect.
-func (h *Herder) Expand(ctx context.Context, q cluster.ConnectorQuery, status, info bool) (all map[string]Expanded, next string, err error) {
+func (h *Herder) Expand(ctx context.Context, q cluster.ConnectorQuery, status, info bool) (object json.RawMessage, next string, err error) {
 	if q.Classes, err = h.classes(ctx, q.Classes); err != nil {
 		return nil, "", err
 	}
-	views, err := h.store.FindConnectors(ctx, oneMore(q))
-	if q.Limit > 0 && len(views) > q.Limit {
-		views = views[:q.Limit]
-		next = views[q.Limit-1].Name
+	all, err := h.store.ListConnectors(ctx, oneMore(q))
+	if err != nil {
+		return nil, "", err
 	}
-	return expand(views, status, info), next, err
+	if q.Limit > 0 && len(all) > q.Limit {
+		all = all[:q.Limit]
+		next = all[q.Limit-1].Name
+	}
+	return expand(all, status, info), next, nil
 }
 
 // oneMore asks for one more than a page has, which tells whether there is a next one.

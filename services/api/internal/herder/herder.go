@@ -28,7 +28,7 @@ type Store interface {
 	SetTarget(ctx context.Context, name string, target cluster.TargetState, by cluster.Author) ([]cluster.OutboxMessage, error)
 	RequestRestart(ctx context.Context, r cluster.RestartRequest) (cluster.RestartTicket, []cluster.OutboxMessage, error)
 	Connector(ctx context.Context, name string) (cluster.ConnectorView, error)
-	LastConnector(ctx context.Context, name string) (cluster.ConnectorView, error)
+	LastConnector(ctx context.Context, name string) (cluster.Shown, error)
 	ActiveTopics(ctx context.Context, name string) ([]string, error)
 	ResetTopics(ctx context.Context, name string, by cluster.Author) ([]cluster.OutboxMessage, error)
 	FormerTasks(ctx context.Context, name string) (int, error)
@@ -36,7 +36,7 @@ type Store interface {
 	CheckKey(ctx context.Context, o cluster.Once) error
 	RecordAnswer(ctx context.Context, o cluster.Once, a cluster.Answer) error
 	FindNames(ctx context.Context, q cluster.ConnectorQuery) ([]string, error)
-	FindConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.ConnectorView, error)
+	ListConnectors(ctx context.Context, q cluster.ConnectorQuery) ([]cluster.Shown, error)
 	feed.Store
 	Plugins(ctx context.Context) ([]cluster.PluginRecord, error)
 	KafkaClusterID(ctx context.Context) (string, error)

@@ -18,7 +18,7 @@ func (h *Herder) SetTarget(ctx context.Context, name string, target cluster.Targ
 	return h.deliver(out), nil
 }
 
-// Restart restarts the connector instance and waits until it has started again.
+// Restart restarts the connector instance and waits until it has started again. One that started and then failed was restarted.
 func (h *Herder) Restart(ctx context.Context, name string, by cluster.Author) (delivered bool, err error) {
 	ticket, out, err := h.store.RequestRestart(ctx, cluster.RestartRequest{Name: name, By: by})
 	if err != nil {
@@ -26,7 +26,7 @@ func (h *Herder) Restart(ctx context.Context, name string, by cluster.Author) (d
 	}
 	delivered = h.deliver(out)
 	st, err := h.applied(ctx, name, ticket, cluster.InstanceJob(ticket.View.UID), ticket.View.Status)
-	if err == nil && st != nil && st.State == cluster.StateFailed {
+	if err == nil && st != nil && st.State == cluster.StateFailed && st.Reason != cluster.ReasonTooManyTasks {
 		err = cluster.Errorf(cluster.Failed, "Failed to start connector: %s", name)
 	}
 	return delivered, err

@@ -53,6 +53,7 @@ func TestRestart_waits_until_the_restart_is_applied(t *testing.T) {
 	}{
 		"the connector runs again":                     {instance, instanceJob, func(w *world, j cluster.JobID) { w.say(j, cluster.StateRunning, "") }, ""},
 		"the connector fails":                          {instance, instanceJob, func(w *world, j cluster.JobID) { w.say(j, cluster.StateFailed, "boom") }, cluster.Failed},
+		"the connector runs, and fails then":           {instance, instanceJob, func(w *world, j cluster.JobID) { w.say(j, cluster.StateFailed, "boom", cluster.ReasonTooManyTasks) }, ""},
 		"the task runs again":                          {task, taskJob, func(w *world, j cluster.JobID) { w.say(j, cluster.StateRunning, "") }, ""},
 		"the task fails again, which its status tells": {task, taskJob, func(w *world, j cluster.JobID) { w.say(j, cluster.StateFailed, "boom") }, ""},
 		"the connector is deleted meanwhile": {task, taskJob, func(w *world, _ cluster.JobID) {

@@ -57,12 +57,6 @@ type StateInfo struct {
 	Type      cluster.ConnectorType `json:"type"`
 }
 
-// Expanded is one connector of a list with details; what was not asked for is left out.
-type Expanded struct {
-	Status *StateInfo     `json:"status,omitempty"`
-	Info   *ConnectorInfo `json:"info,omitempty"`
-}
-
 // TopicsInfo lists the topics that a connector has used.
 type TopicsInfo struct {
 	Topics []string `json:"topics"`
@@ -100,21 +94,33 @@ func InfoOf(v cluster.ConnectorView) ConnectorInfo {
 	return i
 }
 
-func stateOf(s cluster.Status) State {
-	return State{State: s.State, WorkerID: s.WorkerID, Trace: s.ShownTrace(), Version: s.Version}
+func stateOf(s cluster.ShownState) State {
+	return State{State: s.State, WorkerID: s.WorkerID, Trace: s.Trace, Version: s.Version}
 }
 
 // statusOf is a connector's state; false before anything was reported.
 func statusOf(v cluster.ConnectorView) (StateInfo, bool) {
+	shown := cluster.Shown{Name: v.Name, Type: v.Type, Deleted: v.Deleted}
+	if v.Status != nil {
+		st := v.Status.Shown()
+		shown.Status = &st
+	}
+	for _, s := range v.TaskStatuses {
+		shown.TaskStatuses = append(shown.TaskStatuses, s.Shown())
+	}
+	return shownStatus(shown)
+}
+
+func shownStatus(v cluster.Shown) (StateInfo, bool) {
 	if v.Status == nil {
 		return StateInfo{}, false
 	}
-	i := StateInfo{Name: v.Name, Connector: stateOf(*v.Status), Tasks: []TaskState{}, Type: v.Type}
+	i := StateInfo{Name: v.Name, Connector: stateOf(*v.Status), Tasks: make([]TaskState, len(v.TaskStatuses)), Type: v.Type}
 	if v.Deleted {
 		i.Type = cluster.TypeUnknown // as Kafka Connect shows what is on its way out
 	}
-	for _, s := range v.TaskStatuses {
-		i.Tasks = append(i.Tasks, TaskState{ID: s.Job.Task, State: stateOf(s)})
+	for k, s := range v.TaskStatuses {
+		i.Tasks[k] = TaskState{ID: s.Task, State: stateOf(s)}
 	}
 	return i, true
 }

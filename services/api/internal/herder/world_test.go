@@ -45,7 +45,7 @@ type brokenStore struct {
 	err error
 }
 
-func (b *brokenStore) FindConnectors(context.Context, cluster.ConnectorQuery) ([]cluster.ConnectorView, error) {
+func (b *brokenStore) ListConnectors(context.Context, cluster.ConnectorQuery) ([]cluster.Shown, error) {
 	return nil, b.err
 }
 func (b *brokenStore) FindNames(context.Context, cluster.ConnectorQuery) ([]string, error) {
@@ -54,8 +54,8 @@ func (b *brokenStore) FindNames(context.Context, cluster.ConnectorQuery) ([]stri
 func (b *brokenStore) Connector(context.Context, string) (cluster.ConnectorView, error) {
 	return cluster.ConnectorView{}, b.err
 }
-func (b *brokenStore) LastConnector(context.Context, string) (cluster.ConnectorView, error) {
-	return cluster.ConnectorView{}, b.err
+func (b *brokenStore) LastConnector(context.Context, string) (cluster.Shown, error) {
+	return cluster.Shown{}, b.err
 }
 func (b *brokenStore) Plugins(context.Context) ([]cluster.PluginRecord, error) { return nil, b.err }
 func (b *brokenStore) MarkPublished(context.Context, []int64) error            { return b.err }
@@ -152,13 +152,13 @@ func (w *world) hold(job cluster.JobID) {
 }
 
 // say reports a state of a job as the runner would, and tells those who listen. The restart that is asked for is applied.
-func (w *world) say(job cluster.JobID, state cluster.State, trace string) {
+func (w *world) say(job cluster.JobID, state cluster.State, trace string, reason ...string) {
 	w.Helper()
 	specs, err := w.store.Specs(w.Context(), session, []cluster.JobID{job})
 	require.NoError(w, err)
 	require.Len(w, specs, 1, "the runner does not hold the job")
 	accepted, changed, _, err := w.store.StoreStatuses(w.Context(), []cluster.Status{{Job: job, Session: session, Epoch: specs[0].Epoch,
-		Revision: specs[0].Revision, RestartSeq: specs[0].RestartSeq, State: state, WorkerID: worker, Trace: trace, Version: "1.2"}})
+		Revision: specs[0].Revision, RestartSeq: specs[0].RestartSeq, State: state, WorkerID: worker, Trace: trace, Version: "1.2", Reason: strings.Join(reason, "")}})
 	require.NoError(w, err)
 	require.Equal(w, []bool{true}, accepted)
 	msg, err := wire.Encode(wire.KindChanged, "", wire.Changed{UIDs: changed})

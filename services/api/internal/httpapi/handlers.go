@@ -91,6 +91,23 @@ func (s *server) health(r *request) error {
 	return r.json(workerStatus{"healthy", "Worker has completed startup and is ready to handle requests."})
 }
 
+// stillStarting is what is said before the database has answered for the first time.
+const stillStarting = "Worker is still starting up. The worker is currently waiting for the database."
+
+// starting answers before there is anything to ask.
+func (s *server) starting(r *request, route *tableRoute) error {
+	if route.Pattern != "/health" {
+		return s.fail(r, cluster.Errorf(cluster.Busy, stillStarting))
+	}
+	if err := write(r.Ctx, http.StatusServiceUnavailable, workerStatus{"starting", stillStarting}); err != nil {
+		return err
+	}
+	if r.Method() == http.MethodHead {
+		r.Response().SkipBody = true
+	}
+	return nil
+}
+
 func (s *server) list(r *request) error {
 	args := r.Request().URI().QueryArgs()
 	q, err := listing(args)
@@ -115,7 +132,9 @@ func (s *server) list(r *request) error {
 		return err
 	}
 	r.linkNext(next)
-	return r.json(all)
+	r.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+	r.Response().SetBodyRaw(all) // it is long, and nobody else has it
+	return nil
 }
 
 func (s *server) create(r *request) error {

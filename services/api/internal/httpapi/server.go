@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -33,7 +34,7 @@ const (
 
 // Options are what a Server is made of.
 type Options struct {
-	Herder  *herder.Herder
+	Herder  *herder.Herder // nil: the server says that it is starting, until Start
 	Logger  *slog.Logger
 	Metrics *Metrics // nil = none
 
@@ -49,13 +50,15 @@ type Options struct {
 // Server serves the routes.
 type Server struct {
 	app        *fiber.App
+	inner      *server
 	quiet      quiet
 	endStreams context.CancelFunc
 }
 
 // server is what handlers see.
 type server struct {
-	herder  *herder.Herder
+	herder  *herder.Herder // there once started is true
+	started atomic.Bool
 	log     *slog.Logger
 	metrics *Metrics
 	table   table
@@ -77,7 +80,7 @@ func New(o Options) *Server {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	s := &server{document: sync.OnceValues(func() ([]byte, error) { return document(Routes()) }), herder: o.Herder, log: o.Logger, metrics: o.Metrics, table: newTable(o.Serves.routes()),
+	s := &server{document: sync.OnceValues(func() ([]byte, error) { return document(Routes()) }), log: o.Logger, metrics: o.Metrics, table: newTable(o.Serves.routes()),
 		cors: o.CORS, headers: o.Headers, users: o.Users, heartbeat: cmp.Or(o.Heartbeat, heartbeat), writeTime: cmp.Or(o.WriteTime, writeTime)}
 	var endStreams context.CancelFunc
 	s.streaming, endStreams = context.WithCancel(context.Background())
@@ -104,7 +107,17 @@ func New(o Options) *Server {
 		},
 	})
 	app.Use(s.serve)
-	return &Server{app: app, endStreams: endStreams}
+	server := &Server{app: app, inner: s, endStreams: endStreams}
+	if o.Herder != nil {
+		server.Start(o.Herder)
+	}
+	return server
+}
+
+// Start lets requests through to the herder. It is called once.
+func (s *Server) Start(h *herder.Herder) {
+	s.inner.herder = h
+	s.inner.started.Store(true)
 }
 
 // Serve serves on a listener until Shutdown; then it returns nil. It may be called for several.
@@ -164,6 +177,9 @@ func (s *server) serve(c *fiber.Ctx) (err error) {
 		return s.fail(r, statusError(http.StatusNotFound))
 	}
 	r.params = m.params
+	if !s.started.Load() {
+		return s.starting(r, m.route)
+	}
 	if err := s.handle(r, m.route); err != nil {
 		return s.fail(r, err)
 	}

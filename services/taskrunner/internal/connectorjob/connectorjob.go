@@ -28,6 +28,8 @@ type Deps struct {
 	Resolve func(cluster.Config) (map[string]string, error)
 	// Offsets reads the committed source offsets of a connector; nil gives connectors none.
 	Offsets func(name string, config map[string]string) source.OffsetReader
+	// CheckSource judges a source's configuration, with references resolved, before the connector starts; nil passes all.
+	CheckSource func(config map[string]string) error
 	// FencedSources tells that source tasks write in transactions, so that Kafka fences them.
 	FencedSources bool
 	// StopTimeout bounds the plugin's Stop; default 5 s, as in Kafka Connect.
@@ -148,6 +150,11 @@ func (in *instance) start(ctx context.Context, spec cluster.JobSpec) error {
 		cc.offsets = in.d.Offsets(spec.Name, config)
 	}
 	cc.config = config
+	if in.plugin.Kind == plugin.Source && in.d.CheckSource != nil {
+		if err := in.d.CheckSource(config); err != nil {
+			return err
+		}
+	}
 	in.conn = in.plugin.NewConnector()
 	return in.conn.Start(ctx, cc)
 }

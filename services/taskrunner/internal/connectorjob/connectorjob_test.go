@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/internal/connectorjob"
@@ -98,6 +99,12 @@ func run(t *testing.T, f *fake, kind plugin.Kind, config map[string]string) *wor
 				m["password"] = "s3cret"
 			}
 			return m, nil
+		},
+		CheckSource: func(c map[string]string) error {
+			if c["topic.creation.groups"] != "" {
+				return errors.New("not like this")
+			}
+			return nil
 		},
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -186,9 +193,25 @@ func TestInstance_more_tasks_than_allowed_fail_unless_that_is_not_enforced(t *te
 	synctest.Test(t, func(t *testing.T) {
 		two := func(int) ([]map[string]string, error) { return []map[string]string{{}, {}}, nil }
 		w := run(t, &fake{split: two}, plugin.Source, map[string]string{"tasks.max": "1"})
-		require.ErrorContains(t, <-w.done, "The connector c has generated 2 tasks, which is greater than 1, the maximum number of tasks it is configured to create.")
+		err := <-w.done
+		require.ErrorContains(t, err, "The connector c has generated 2 tasks, which is greater than 1, the maximum number of tasks it is configured to create.")
+		require.Equal(t, connecterr.TooManyTasks, connecterr.KindOf(err))
 		w = run(t, &fake{split: two}, plugin.Source, map[string]string{"tasks.max": "1", "tasks.max.enforce": "false"})
 		require.Len(t, w.tasks[0], 2)
+		w.stop()
+		require.NoError(t, <-w.done)
+	})
+}
+
+func TestInstance_a_source_is_checked_before_it_starts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{}
+		w := run(t, f, plugin.Source, map[string]string{"topic.creation.groups": "g"})
+		require.EqualError(t, <-w.done, "not like this")
+		require.Nil(t, f.cc, "it was started")
+		w = run(t, &fake{}, plugin.Sink, map[string]string{"topic.creation.groups": "g"})
+		require.Equal(t, []cluster.State{cluster.StateRunning}, w.states)
 		w.stop()
 		require.NoError(t, <-w.done)
 	})

@@ -19,7 +19,7 @@ func checkCount(name string, config map[string]string, n, most int, log *slog.Lo
 		log.Warn("connector makes more tasks than tasks.max, which tasks.max.enforce=false allows", slog.Int("tasks", n), slog.Int("tasks_max", most))
 		return nil
 	}
-	return connecterr.New(connecterr.General, "The connector %s has generated %d tasks, which is greater than %d, the maximum number of tasks it is configured to create. "+
+	return connecterr.New(connecterr.TooManyTasks, "The connector %s has generated %d tasks, which is greater than %d, the maximum number of tasks it is configured to create. "+
 		"This behaviour should be considered a bug and is disallowed. If necessary, it can be permitted by reconfiguring the connector with "+
 		"'tasks.max.enforce' set to false; however, this option will be removed in a future release of Kafka Connect.", name, n, most)
 }

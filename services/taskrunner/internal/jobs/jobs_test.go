@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 )
@@ -216,6 +217,20 @@ func TestSupervisor_restarts_for_a_restart_request_a_new_config_or_new_task_conf
 			})
 		})
 	}
+}
+
+func TestSupervisor_says_of_a_connector_with_too_many_tasks_that_it_had_started(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(context.Context, context.Context, job.Env) error {
+			return connecterr.New(connecterr.TooManyTasks, "2")
+		})
+		w.Apply(spec(1, 1))
+		synctest.Wait()
+		all := w.out.take()
+		require.Equal(t, []cluster.State{cluster.StateFailed}, states(all))
+		require.Equal(t, cluster.ReasonTooManyTasks, all[0].Reason)
+	})
 }
 
 func TestSupervisor_a_failure_stays_failed_with_its_trace_until_a_restart(t *testing.T) {

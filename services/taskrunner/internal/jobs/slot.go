@@ -313,6 +313,9 @@ func (sl *slot) ended(r *run, err error) {
 	r.log.Error("failed, and will not recover until it is restarted", slog.Any(obs.KeyErr, err))
 	st := r.status(cluster.StateFailed)
 	st.Trace = connecterr.Trace(err)
+	if connecterr.KindOf(err) == connecterr.TooManyTasks {
+		st.Reason = cluster.ReasonTooManyTasks
+	}
 	if s.session == r.spec.Session {
 		sl.say(st)
 	}

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/millrace/millrace/sdk/config"
@@ -69,11 +68,15 @@ func group(name string, props map[string]string, def *Group) (Group, error) {
 		case !ok:
 			return 0, connecterr.New(connecterr.Config, "Missing required configuration %q which has no default value.", prefix+key)
 		}
-		n, err := strconv.Atoi(strings.TrimSpace(text))
-		if err != nil || n < 1 && n != -1 {
-			return 0, connecterr.New(connecterr.Config, "Invalid value %s for configuration %s: %s", text, key, why)
+		parsed, err := config.ParseValue(config.Int, prefix+key, text)
+		if err != nil {
+			return 0, connecterr.New(connecterr.Config, "%s", err.Error())
 		}
-		return n, nil
+		n, _ := parsed.(int64)
+		if n < 1 && n != -1 {
+			return 0, connecterr.New(connecterr.Config, "Invalid value %d for configuration %s: %s", n, key, why)
+		}
+		return int(n), nil
 	}
 	var err error
 	if g.replication, err = number("replication.factor", "Replication factor must be positive and not larger than the number of brokers in the Kafka cluster, or -1 to use the broker's default",
@@ -92,10 +95,10 @@ func group(name string, props map[string]string, def *Group) (Group, error) {
 	if def == nil {
 		return g, nil
 	}
-	if g.include, err = pattern(prefix+"include", props[prefix+"include"]); err != nil {
+	if g.include, err = pattern("include", props[prefix+"include"]); err != nil {
 		return g, err
 	}
-	g.exclude, err = pattern(prefix+"exclude", props[prefix+"exclude"])
+	g.exclude, err = pattern("exclude", props[prefix+"exclude"])
 	return g, err
 }
 
@@ -107,7 +110,7 @@ func pattern(key, list string) (*regexp.Regexp, error) {
 	}
 	re, err := regexp.Compile("^(?:" + strings.Join(parts, "|") + ")$")
 	if err != nil {
-		return nil, connecterr.New(connecterr.Config, "Invalid value %s for configuration %s: Syntax error in regular expression: %v", list, key, err)
+		return nil, connecterr.New(connecterr.Config, "Invalid value [%s] for configuration %s: Syntax error in regular expression: %v", strings.Join(parts, ", "), key, err)
 	}
 	return re, nil
 }

@@ -72,9 +72,10 @@ func TestTopicGroups_say_what_is_wrong(t *testing.T) {
 	require.Nil(t, groups)
 	base := map[string]string{"topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1", "topic.creation.groups": "g"}
 	for want, change := range map[string][2]string{
-		"Replication factor must be positive":   {"topic.creation.default.replication.factor", "0"},
-		"Number of partitions must be positive": {"topic.creation.g.partitions", "x"},
-		"Syntax error in regular expression":    {"topic.creation.g.include", "("},
+		"Replication factor must be positive":                                                     {"topic.creation.default.replication.factor", "0"},
+		"Number of partitions must be positive":                                                   {"topic.creation.g.partitions", "-2"},
+		"Invalid value x for configuration topic.creation.g.partitions: Not a number of type INT": {"topic.creation.g.partitions", "x"},
+		"Invalid value [a, (] for configuration include: Syntax error in regular expression":      {"topic.creation.g.include", "a,("},
 	} {
 		props := map[string]string{change[0]: change[1]}
 		for k, v := range base {

@@ -1,0 +1,102 @@
+package rest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// answered is an answer as it came.
+type answered struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// Pack writes a recording into the folder of the recordings. What is the same is the same file.
+func Pack(dir, name string, recording []byte) error {
+	var b bytes.Buffer
+	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	if _, err := z.Write(recording); err != nil {
+		return err
+	}
+	if err := z.Close(); err != nil {
+		return err
+	}
+	path := filepath.Join(dir, filepath.FromSlash(name)+".jsonl.gz")
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return err
+	}
+	return os.WriteFile(path, b.Bytes(), 0o644) //nolint:gosec // for everybody to read
+}
+
+// recorded is the last answer as a line of a recording: without what varies from run to run, and of a long answer to a
+// validation only what says something.
+func (p *Player) recorded(r row) ([]byte, error) {
+	r.Response.Status = p.last.status
+	r.Response.Headers = map[string]string{"content-type": media(p.last.header.Get("Content-Type"))}
+	text := strings.NewReplacer(p.target.Version, "{{VERSION}}", filepath.ToSlash(p.dir), "{{TMP}}").Replace(string(p.last.body))
+	if head, _, cut := strings.Cut(text, "available connectors are: "); cut {
+		text = head + `available connectors are: {{PLUGIN_LIST}}"}`
+	}
+	var answer any
+	if err := json.Unmarshal([]byte(text), &answer); err != nil {
+		return nil, err
+	}
+	r.Reduced = shorten(answer, *r.Request.Body)
+	body, err := plainJSON(answer)
+	if err != nil {
+		return nil, err
+	}
+	r.Response.Body = string(body)
+	return plainJSON(r)
+}
+
+// plainJSON is JSON with <, > and & as they are.
+func plainJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// shorten reduces the answer to a validation as reduce does: to the names of all keys, and to the entries that have errors,
+// are named in the request or have no definition. It tells whether there was anything to reduce.
+func shorten(answer any, request string) bool {
+	m, _ := answer.(map[string]any)
+	all, ok := m["configs"].([]any)
+	if !ok {
+		return false
+	}
+	var named map[string]any
+	_ = json.Unmarshal([]byte(request), &named) // the request is JSON; one that is not names nothing
+	var keys, kept []any
+	for _, e := range all {
+		entry, _ := e.(map[string]any)
+		value, _ := entry["value"].(map[string]any)
+		definition, defined := entry["definition"].(map[string]any)
+		delete(definition, "documentation")
+		if recommended := list(value["recommended_values"]); len(recommended) > 1 { // what else is installed
+			sortTexts(recommended)
+		}
+		keys = append(keys, entryName(e))
+		if _, asked := named[entryName(e)]; asked || !defined || len(list(value["errors"])) > 0 {
+			kept = append(kept, e)
+		}
+	}
+	m["keys"], m["configs"] = keys, slices.Clip(kept)
+	if kept == nil {
+		m["configs"] = []any{}
+	}
+	sortConverters(m)
+	return true
+}
