@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/embedded/pgembed"
@@ -51,7 +52,7 @@ func run(t *testing.T, cfg allinone.Config, ready <-chan allinone.Info) (info al
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- allinone.Run(ctx, cfg) }()
-	stop = sync.OnceFunc(func() { cancel(); require.NoError(t, <-done) })
+	stop = sync.OnceFunc(func() { cancel(); assert.NoError(t, <-done) }) // a panic would be repeated
 	select {
 	case info = <-ready:
 		return info, stop

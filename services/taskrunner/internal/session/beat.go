@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -215,8 +214,9 @@ func (s *Session) Drain(ctx context.Context) {
 // drainLook is how often a draining runner looks whether it is empty.
 const drainLook = 50 * time.Millisecond
 
-// Goodbye tells what is still to be told and ends the session, so that nobody has to wait for its silence. Run must have
-// ended, and all jobs must have stopped.
+// Goodbye tells what is still to be told and ends the session, so that nobody has to wait for its silence. When no scheduler
+// answers before ctx ends, the silence has to do: that is no fault of a runner that was told to stop. Run must have ended, and
+// all jobs must have stopped.
 func (s *Session) Goodbye(ctx context.Context) error {
 	s.mu.Lock()
 	id, registered := s.id, s.registered
@@ -224,14 +224,24 @@ func (s *Session) Goodbye(ctx context.Context) error {
 	if !registered {
 		return nil
 	}
-	for s.o.Outbox.pending() {
-		b := s.o.Outbox.take()
-		if rest := s.sendBatch(ctx, b); !rest.empty() {
-			return errors.New("telling the last reports: no scheduler answers")
+	for try := 0; s.o.Outbox.pending(); try++ {
+		if rest := s.sendBatch(ctx, s.o.Outbox.take()); !rest.empty() {
+			s.o.Outbox.putBack(rest)
+			if !sleep.For(ctx, backoff(try)) {
+				break
+			}
 		}
 	}
-	_, err := s.beatOnce(ctx, id, cluster.SessionClosed)
-	return err
+	for try := 0; ; try++ {
+		_, err := s.beatOnce(ctx, id, cluster.SessionClosed)
+		if err == nil {
+			return nil
+		}
+		if !sleep.For(ctx, backoff(try)) {
+			s.log.Warn("no scheduler answers the goodbye; they will notice the silence", slog.Any(obs.KeyErr, err))
+			return nil
+		}
+	}
 }
 
 // around is d, give or take a fifth, so that a fleet does not speak in step.

@@ -408,6 +408,27 @@ func TestSession_drains_lets_go_and_says_goodbye(t *testing.T) {
 	require.Empty(t, snap.Runners, "nobody has to wait for its silence")
 }
 
+func TestSession_says_goodbye_again_while_it_may_and_leaves_all_the_same(t *testing.T) {
+	t.Parallel()
+	hub := membus.New(membus.Faults{}, nil)
+	s := newScheduler(t, hub)
+	r := startRunner(t, hub, nil)
+	<-r.Registered()
+	r.stop()
+	hub.Cut(wire.Scheduler, wire.Reports)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	require.NoError(t, r.Goodbye(ctx), "it was told to stop, and stops")
+	require.NotEmpty(t, s.session())
+
+	healed := time.AfterFunc(100*time.Millisecond, func() { hub.Heal(wire.Scheduler, wire.Reports) })
+	t.Cleanup(func() { healed.Stop() })
+	require.NoError(t, r.Goodbye(t.Context()))
+	snap, err := s.store.Snapshot(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, snap.Runners, "said when somebody listened")
+}
+
 func TestSession_a_release_is_told_until_it_is_stored(t *testing.T) {
 	t.Parallel()
 	hub := membus.New(membus.Faults{}, nil)
