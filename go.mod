@@ -22,7 +22,10 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
+require (
+	github.com/dlclark/regexp2/v2 v2.13.0 // indirect
+	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
+)
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/sdk/javaregex"
 )
 
 // The kinds of rule. A rule is data, so that a process without the plugin can apply it.
@@ -20,8 +22,11 @@ const (
 	ruleAliases      = "aliases"       // a list without duplicates, in the words used for aliases
 	ruleNoDuplicates = "no-duplicates" // a list without duplicates and blanks, in the words of Kafka 4.2
 	ruleSome         = "some"          // the same, and not empty
-	ruleRegex        = "regex"         // text that compiles
-	ruleSomeRegex    = "some-regex"    // the same; null is refused, and with an argument ""
+	ruleSomeList     = "some-list"     // a list that is not empty, whatever it holds
+	ruleCasts        = "casts"         // a list that Casts reads
+	ruleRenames      = "renames"       // a list that Renames reads
+	ruleRegex        = "regex"         // text that compiles, and means the same in Java and in Go
+	ruleSomeRegex    = "some-regex"    // a regular expression of Java; null is refused, and with an argument ""
 	ruleValues       = "values"        // recommender: the arguments
 	ruleHide         = "hide"          // recommender: not to be shown
 	ruleIfSet        = "if-set"        // recommender: visible only when the key of the first argument is set
@@ -63,10 +68,19 @@ func NoDuplicates() Rule { return Rule{Kind: ruleNoDuplicates} }
 // Some is NoDuplicates for lists that must not be empty.
 func Some() Rule { return Rule{Kind: ruleSome} }
 
-// Regex accepts texts that are regular expressions.
+// SomeList refuses a list that is null or empty.
+func SomeList() Rule { return Rule{Kind: ruleSomeList} }
+
+// CastList accepts what Casts reads.
+func CastList() Rule { return Rule{Kind: ruleCasts} }
+
+// RenameList accepts what Renames reads.
+func RenameList() Rule { return Rule{Kind: ruleRenames} }
+
+// Regex accepts texts that are regular expressions, of those that Java and Go understand alike.
 func Regex() Rule { return Rule{Kind: ruleRegex} }
 
-// RequiredRegex accepts texts that are regular expressions; null is refused.
+// RequiredRegex accepts texts that are regular expressions of Java; null is refused.
 func RequiredRegex() Rule { return Rule{Kind: ruleSomeRegex} }
 
 // NonEmptyRegex is RequiredRegex for texts that must not be "".
@@ -120,18 +134,20 @@ func (r Rule) check(k Key, v any) string {
 		}
 	case ruleNoDuplicates, ruleSome:
 		return r.checkList(k, v)
-	case ruleRegex, ruleSomeRegex:
-		s, ok := v.(string)
-		switch {
-		case !ok && r.Kind == ruleSomeRegex:
-			why = "Invalid regex: there is none"
-		case s == "" && len(r.Args) > 0:
-			why = "String must be non-empty"
-		case ok:
+	case ruleSomeList:
+		if list, _ := v.([]string); len(list) == 0 {
+			why = "Empty list"
+		}
+	case ruleCasts, ruleRenames:
+		return r.checkPairs(v)
+	case ruleRegex:
+		if s, ok := v.(string); ok {
 			if err := compiles(s); err != nil {
 				why = "Invalid regex: " + strings.TrimPrefix(err.Error(), "error parsing regexp: ")
 			}
 		}
+	case ruleSomeRegex:
+		why = r.checkJavaRegex(v)
 	}
 	if why == "" {
 		return ""
@@ -218,6 +234,34 @@ func (r Rule) checkList(k Key, v any) string {
 		if only && !slices.Contains(values, e) {
 			return fmt.Sprintf("Invalid value %s for configuration %s: String must be one of: %s", e, k.Name, strings.Join(values, ", "))
 		}
+	}
+	return ""
+}
+
+func (r Rule) checkPairs(v any) string {
+	list, _ := v.([]string)
+	var err error
+	if r.Kind == ruleCasts {
+		_, err = Casts(list)
+	} else {
+		_, err = Renames(list)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func (r Rule) checkJavaRegex(v any) string {
+	s, ok := v.(string)
+	switch {
+	case !ok:
+		return "Invalid regex: there is none"
+	case s == "" && len(r.Args) > 0:
+		return "String must be non-empty"
+	}
+	if _, err := javaregex.Parse(s, nil); err != nil {
+		return "Invalid regex: " + err.Error()
 	}
 	return ""
 }

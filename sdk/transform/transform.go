@@ -6,10 +6,12 @@ import (
 )
 
 // Record is what a transformation may see and change: the part that source and sink records share. The runtime copies it
-// back into the record it came from, so position and origin can't be touched. Maps and structs inside may be shared:
-// change a copy.
+// back into the record it came from, so position and origin can't be touched. Maps, structs and the list of headers may be
+// shared: change a copy.
 type Record struct {
 	record.Sink
+	// Source is the record that a source task made, as it made it; nil on the way to a sink. Only to be read.
+	Source *record.Source
 }
 
 // Transformation changes or drops one record. After Configure it is used by one goroutine at a time.

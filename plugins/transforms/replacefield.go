@@ -1,0 +1,131 @@
+package transforms
+
+import (
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/transform"
+)
+
+const fieldReplacement = "field replacement"
+
+var replaceFieldDef = &config.Def{Keys: []config.Key{
+	optional("exclude", config.List, "", config.Medium, "Fields to leave out; it goes before include.", config.NoDuplicates()),
+	optional("include", config.List, "", config.Medium, "Fields to keep; empty: all.", config.NoDuplicates()),
+	optional("renames", config.List, "", config.Medium, "Fields to rename, as in old:new,foo:bar.", config.RenameList()),
+	nullsKey(),
+}}
+
+// replaceField leaves fields out, or renames them.
+type replaceField struct {
+	base
+	exclude, include map[string]bool
+	renames          map[string]string
+	schemas          cache[*replacePlan]
+}
+
+// replacePlan is the new schema, and where each of its fields is in the old one.
+type replacePlan struct {
+	schema *data.Schema
+	from   []int
+}
+
+func (f *replaceField) Configure(props map[string]string) error {
+	v, err := parse(replaceFieldDef, props)
+	if err != nil {
+		return err
+	}
+	pairs, err := config.Renames(v.List("renames"))
+	if err != nil {
+		return configError("%s", err)
+	}
+	f.defaults, f.schemas = v.Bool(nullsName), cache[*replacePlan]{}
+	f.exclude, f.include, f.renames = setOf(v.List("exclude")), setOf(v.List("include")), map[string]string{}
+	for _, p := range pairs {
+		f.renames[p.Left] = p.Right
+	}
+	return nil
+}
+
+func setOf(list []string) map[string]bool {
+	set := make(map[string]bool, len(list))
+	for _, s := range list {
+		set[s] = true
+	}
+	return set
+}
+
+// name is what a field is called in the new record; false when it is left out.
+func (f *replaceField) name(field string) (string, bool) {
+	if f.exclude[field] || len(f.include) > 0 && !f.include[field] {
+		return "", false
+	}
+	if renamed, ok := f.renames[field]; ok {
+		return renamed, true
+	}
+	return field, true
+}
+
+func (f *replaceField) Apply(r *transform.Record) (bool, error) {
+	s, v := f.operand(r)
+	if v == nil {
+		return true, nil
+	}
+	if s == nil {
+		return true, f.schemaless(r, v)
+	}
+	st, err := requireStruct(s, v, fieldReplacement)
+	if err != nil {
+		return false, err
+	}
+	plan, err := f.plan(s)
+	if err != nil {
+		return false, err
+	}
+	out := data.NewStruct(plan.schema)
+	for i, from := range plan.from {
+		if err := put(out, i, f.read(st, from)); err != nil {
+			return false, err
+		}
+	}
+	f.update(r, plan.schema, out)
+	return true, nil
+}
+
+func (f *replaceField) schemaless(r *transform.Record, v any) error {
+	m, err := requireMap(v, fieldReplacement)
+	if err != nil {
+		return err
+	}
+	out := data.NewMap(m.Len())
+	for k, v := range m.All() {
+		field, err := fieldName(k)
+		if err != nil {
+			return err
+		}
+		if name, keep := f.name(field); keep {
+			out.Set(name, v)
+		}
+	}
+	f.update(r, nil, out)
+	return nil
+}
+
+func (f *replaceField) plan(s *data.Schema) (*replacePlan, error) {
+	if plan, ok := f.schemas.get(s); ok {
+		return plan, nil
+	}
+	plan := &replacePlan{}
+	var fields []data.Field
+	for i, field := range s.Fields() {
+		if name, keep := f.name(field.Name); keep {
+			fields = append(fields, data.Field{Name: name, Schema: field.Schema})
+			plan.from = append(plan.from, i)
+		}
+	}
+	var err error
+	if plan.schema, err = structOf(s, fields); err != nil {
+		return nil, err
+	}
+	f.schemas.put(s, plan)
+	return plan, nil
+}
