@@ -6,6 +6,7 @@ toolchain go1.26.8
 
 require (
 	github.com/compose-spec/compose-go/v2 v2.16.2
+	github.com/dlclark/regexp2/v2 v2.13.0
 	github.com/fergusstrange/embedded-postgres v1.34.0
 	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
@@ -22,10 +23,7 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require (
-	github.com/dlclark/regexp2/v2 v2.13.0 // indirect
-	github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
-)
+require github.com/twmb/franz-go/pkg/kadm v1.19.0 // indirect
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect

@@ -11,13 +11,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/tests/conformance/connectortest"
 	"github.com/millrace/millrace/tests/conformance/convertertest"
+	"github.com/millrace/millrace/tests/conformance/transformtest"
 )
 
 // suites has the call for each plugin, by kind and class. A plugin without one fails the test.
@@ -49,6 +50,15 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"header_converter org.apache.kafka.connect.converters.DoubleConverter":    numberConverter(data.Float64Schema, 1.5),
 }
 
+func init() {
+	for name, h := range transformations {
+		suites[name] = func(t *testing.T, p plugin.Plugin) {
+			h.Plugin = p
+			transformtest.Run(t, h)
+		}
+	}
+}
+
 // root is the folder that file connectors may use.
 var root string
 
@@ -67,7 +77,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestConformance_every_plugin_behaves_as_its_kind_does(t *testing.T) {
-	all := append(connectors.All(connectors.Options{FileRoots: []string{root}}), converters.All()...)
+	all := plugins.All(connectors.Options{FileRoots: []string{root}})
 	for _, p := range all {
 		id := string(p.Kind) + " " + p.Class
 		t.Run(id, func(t *testing.T) { // not in parallel: leaks are counted

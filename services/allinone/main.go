@@ -25,8 +25,8 @@ import (
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/program"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/services/allinone/demo"
@@ -137,7 +137,7 @@ func (s *settings) plugins(dir string) (*plugin.Registry, error) {
 			roots = append(roots, dir)
 		}
 	}
-	return plugin.New(append(connectors.All(connectors.Options{FileRoots: roots}), converters.All()...)...)
+	return plugin.New(plugins.All(connectors.Options{FileRoots: roots})...)
 }
 
 func banner(info allinone.Info) {

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/internal/program"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/taskrunner/runner"
 )
@@ -60,7 +60,7 @@ func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err e
 	if s.bootstrap != "" {
 		s.Worker["bootstrap.servers"] = s.bootstrap
 	}
-	if s.Plugins, err = plugin.New(append(connectors.All(connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout}), converters.All()...)...); err != nil {
+	if s.Plugins, err = plugin.New(plugins.All(connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout})...); err != nil {
 		return err
 	}
 	s.Logger, s.Registerer = log, obs.NewRegistry()

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/tests/e2e/badinput"
@@ -19,7 +19,7 @@ func TestBadInput_fails_its_own_task_names_the_cause_and_loses_nothing(t *testin
 	files, log := t.TempDir(), &logs.Buffer{}
 	info := start(t, func(c *allinone.Config) {
 		var err error
-		c.Plugins, err = plugin.New(append(append(connectors.All(connectors.Options{FileRoots: []string{files}}), converters.All()...), badinput.Plugins()...)...)
+		c.Plugins, err = plugin.New(append(plugins.All(connectors.Options{FileRoots: []string{files}}), badinput.Plugins()...)...)
 		require.NoError(t, err)
 		c.Worker["offset.flush.interval.ms"] = "200"
 		c.Logger = log.Logger()

@@ -17,8 +17,8 @@ import (
 
 	"github.com/millrace/millrace/embedded/natsembed"
 	"github.com/millrace/millrace/embedded/pgembed"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/tests/servers"
@@ -73,7 +73,7 @@ func (p *pipe) flows(lines int) {
 
 func configured(t *testing.T, files string) (allinone.Config, chan allinone.Info) {
 	t.Helper()
-	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{files}}), converters.All()...)...)
+	plugins, err := plugin.New(plugins.All(connectors.Options{FileRoots: []string{files}})...)
 	require.NoError(t, err)
 	ready := make(chan allinone.Info, 1)
 	const text = "org.apache.kafka.connect.storage.StringConverter"

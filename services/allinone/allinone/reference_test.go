@@ -19,8 +19,8 @@ import (
 
 	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
@@ -153,7 +153,7 @@ func loggersPage() string {
 
 func connectorsPage(t *testing.T) string {
 	t.Helper()
-	r, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)
+	r, err := plugin.New(plugins.All(connectors.Options{})...)
 	require.NoError(t, err)
 	all := r.All()
 	slices.SortFunc(all, func(a, b plugin.Plugin) int {

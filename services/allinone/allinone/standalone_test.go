@@ -20,8 +20,8 @@ import (
 	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/exitcode"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 )
@@ -110,7 +110,7 @@ func TestStandalone_files_make_a_worker_with_its_connectors(t *testing.T) {
 
 func TestStandalone_ends_with_code_3_when_a_connector_cannot_be_made(t *testing.T) {
 	t.Parallel()
-	plugins, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)
+	plugins, err := plugin.New(plugins.All(connectors.Options{})...)
 	require.NoError(t, err)
 	log, err := obs.NewLogger(io.Discard, "json", "warn")
 	require.NoError(t, err)

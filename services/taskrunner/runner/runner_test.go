@@ -13,15 +13,15 @@ import (
 
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/tests/logs"
 )
 
 func working(t *testing.T, l *logs.Buffer) Config {
 	t.Helper()
-	plugins, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)
+	plugins, err := plugin.New(plugins.All(connectors.Options{})...)
 	require.NoError(t, err)
 	return Config{WorkerID: "w:8083", NATS: natsbus.Options{URL: "nats://user:hush@127.0.0.1:1"}, Plugins: plugins,
 		Worker: map[string]string{"bootstrap.servers": "127.0.0.1:1"}, Logger: l.Logger()}

@@ -15,8 +15,8 @@ import (
 	"github.com/millrace/millrace/controlplane/validate"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/internal/secrets"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/tests/logs"
@@ -34,7 +34,7 @@ func newChecker(t *testing.T, properties ...string) *checker {
 	t.Helper()
 	c := &checker{dir: t.TempDir(), logs: &logs.Buffer{}}
 	require.NoError(t, os.WriteFile(filepath.Join(c.dir, "db.properties"), []byte("two=2\nsecret=hunter2\nfile="+c.dir+"/in\n"), 0o600))
-	plugins, err := plugin.New(append(connectors.All(connectors.Options{FileRoots: []string{c.dir}}), converters.All()...)...)
+	plugins, err := plugin.New(plugins.All(connectors.Options{FileRoots: []string{c.dir}})...)
 	require.NoError(t, err)
 	props := map[string]string{"bootstrap.servers": "127.0.0.1:1", "group.id": "connect-workers", "config.providers": "file", "config.providers.file.class": "FileConfigProvider",
 		"config.providers.file.param.allowed.paths": c.dir}
