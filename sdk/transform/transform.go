@@ -18,7 +18,8 @@ type Record struct {
 type Transformation interface {
 	// Configure takes the transformation's own keys, without prefix.
 	Configure(config map[string]string) error
-	// Apply changes r in place. keep=false drops the record. An error is handled as errors.tolerance says.
+	// Apply changes r in place. keep=false drops the record. An error is handled as errors.tolerance says, and leaves r as it
+	// was: what failed may be repeated. r is only valid during the call.
 	Apply(r *Record) (keep bool, err error)
 	// Close releases what it holds; called once with its task.
 	Close() error

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 
@@ -13,7 +14,10 @@ import (
 )
 
 // chain is a connector's transformations in order.
-type chain []link
+type chain struct {
+	links []link
+	r     transform.Record // the record under way; one for all, as a task has one goroutine
+}
 
 // link is one transformation, and the condition under which it is applied.
 type link struct {
@@ -23,42 +27,46 @@ type link struct {
 	negate bool
 }
 
-func newChain(o Options) (chain, error) {
-	var c chain
+func newChain(o Options) (c *chain, err error) {
+	c = &chain{}
+	defer func() {
+		if err != nil {
+			c.close(o.Logger)
+		}
+	}()
 	for alias := range strings.SplitSeq(o.Config["transforms"], ",") {
 		if alias = strings.TrimSpace(alias); alias == "" {
 			continue
 		}
 		prefix := "transforms." + alias + "."
-		p, err := o.Find(plugin.Transformation, o.Config[prefix+"type"])
+		p, err := o.versioned(plugin.Transformation, prefix)
 		if err != nil {
-			return nil, err
+			return c, err
 		}
-		l := link{class: p.Class, t: p.NewTransformation(), negate: strings.EqualFold(o.Config[prefix+"negate"], "true")}
 		props := worker.Prefixed(o.Config, prefix)
 		for _, ours := range []string{"type", "predicate", "negate", "plugin.version"} {
 			delete(props, ours)
 		}
+		c.links = append(c.links, link{class: p.Class, t: p.NewTransformation(), negate: strings.EqualFold(strings.TrimSpace(o.Config[prefix+"negate"]), "true")})
+		l := &c.links[len(c.links)-1]
 		if err := l.t.Configure(props); err != nil {
-			return nil, err
+			return c, unusable(err)
 		}
-		if name := o.Config[prefix+"predicate"]; name != "" {
+		if name := strings.TrimSpace(o.Config[prefix+"predicate"]); name != "" {
 			if l.when, err = o.predicate(name); err != nil {
-				return nil, err
+				return c, err
 			}
 		}
-		c = append(c, l)
 	}
 	return c, nil
 }
 
 func (o *Options) predicate(alias string) (transform.Predicate, error) {
 	prefix := "predicates." + alias + "."
-	class := o.Config[prefix+"type"]
-	if class == "" {
-		return nil, connecterr.New(connecterr.Config, "The predicate '%s' that a transformation refers to is not defined: %stype is missing", alias, prefix)
+	if o.Config[prefix+"type"] == "" {
+		return nil, unusable(connecterr.New(connecterr.Config, "Unknown configuration '%stype'", prefix))
 	}
-	p, err := o.Find(plugin.Predicate, class)
+	p, err := o.versioned(plugin.Predicate, prefix)
 	if err != nil {
 		return nil, err
 	}
@@ -66,14 +74,39 @@ func (o *Options) predicate(alias string) (transform.Predicate, error) {
 	delete(props, "type")
 	delete(props, "plugin.version")
 	pr := p.NewPredicate()
-	return pr, pr.Configure(props)
+	if err := pr.Configure(props); err != nil {
+		return pr, unusable(err)
+	}
+	return pr, nil
 }
 
-func (c chain) close(log *slog.Logger) {
-	for _, l := range c {
+// versioned finds the plugin that the keys behind a prefix ask for.
+func (o *Options) versioned(kind plugin.Kind, prefix string) (*plugin.Plugin, error) {
+	p, err := o.Find(kind, strings.TrimSpace(o.Config[prefix+"type"]))
+	if err != nil {
+		return nil, err
+	}
+	want := o.Config[prefix+"plugin.version"]
+	if want == "" {
+		return p, nil
+	}
+	asked, err := plugin.ParseRange(want)
+	if err == nil && !asked.Contains(p.Version) {
+		err = connecterr.New(connecterr.NotFound, "Plugin %s not found that matches the version range %s, available versions: [%s]", p.Class, asked, p.Version)
+	}
+	return p, err
+}
+
+// unusable is the error of a plugin that could not be configured, as Kafka Connect shows it.
+func unusable(cause error) error {
+	return connecterr.Wrap(connecterr.General, cause, "%s: %s", connecterr.ClassOf(cause), cause)
+}
+
+func (c *chain) close(log *slog.Logger) {
+	for _, l := range c.links {
 		err := l.t.Close()
-		if l.when != nil && err == nil {
-			err = l.when.Close()
+		if l.when != nil {
+			err = errors.Join(err, l.when.Close())
 		}
 		if err != nil {
 			log.Warn("transformation could not be closed", slog.String("plugin", l.class), slog.Any("err", err))
@@ -81,42 +114,63 @@ func (c chain) close(log *slog.Logger) {
 	}
 }
 
-// apply runs the chain on a record; keep is false when it was dropped or set aside.
-func (c chain) apply(ctx context.Context, tol *tolerance, at *place, r *transform.Record) (keep bool, err error) {
-	for _, l := range c {
-		keep := true
-		ok, err := tol.try(ctx, stageTransformation, l.class, at, func() (err error) {
-			if l.when != nil {
-				holds, err := l.when.Test(r)
-				if err != nil || holds == l.negate {
-					return err
-				}
+// run applies a transformation where its condition holds. A panic is an error like others: of one record.
+func (l *link) run(r *transform.Record) (keep bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			keep, err = false, connecterr.Panicked(p)
+		}
+	}()
+	if l.when != nil {
+		if holds, err := l.when.Test(r); err != nil || holds == l.negate {
+			return true, err
+		}
+	}
+	return l.t.Apply(r)
+}
+
+// apply runs the chain on the record under way; keep is false when it was dropped or set aside.
+func (c *chain) apply(ctx context.Context, tol *tolerance, at *place) (keep bool, err error) {
+	for i := range c.links {
+		l := &c.links[i]
+		keep, err := l.run(&c.r)
+		if err != nil {
+			if keep, err = c.again(ctx, tol, at, l, err); err != nil {
+				return false, err
 			}
-			keep, err = l.t.Apply(r)
-			return err
-		})
-		if !ok || err != nil || !keep {
-			return false, err
+		}
+		if !keep {
+			return false, nil
 		}
 	}
 	return true, nil
 }
 
+// again judges the failure of a transformation, which is repeated where that may help.
+func (c *chain) again(ctx context.Context, tol *tolerance, at *place, l *link, cause error) (keep bool, err error) {
+	ok, err := tol.judge(ctx, stageTransformation, l.class, at, cause, func() (err error) {
+		keep, err = l.run(&c.r)
+		return err
+	})
+	return keep && ok, err
+}
+
 // sink runs the chain on a sink record. Where it was read stays what it was.
-func (c chain) sink(ctx context.Context, tol *tolerance, at *place, r *record.Sink) (bool, error) {
-	t := transform.Record{Sink: *r}
-	keep, err := c.apply(ctx, tol, at, &t)
-	t.OriginalTopic, t.OriginalPartition, t.OriginalOffset = r.OriginalTopic, r.OriginalPartition, r.OriginalOffset
-	*r = t.Sink
+func (c *chain) sink(ctx context.Context, tol *tolerance, at *place, r *record.Sink) (bool, error) {
+	c.r = transform.Record{Sink: *r}
+	keep, err := c.apply(ctx, tol, at)
+	c.r.OriginalTopic, c.r.OriginalPartition, c.r.OriginalOffset = r.OriginalTopic, r.OriginalPartition, r.OriginalOffset
+	*r = c.r.Sink
 	return keep, err
 }
 
-// source runs the chain on a source record. Its position stays what it was.
-func (c chain) source(ctx context.Context, tol *tolerance, at *place, r *record.Source) (bool, error) {
-	t := transform.Record{Sink: record.Sink{Topic: r.Topic, KafkaPartition: r.KafkaPartition, KeySchema: r.KeySchema, Key: r.Key,
+// source runs the chain on a source record, and returns what became of it in out. Its position stays what it was.
+func (c *chain) source(ctx context.Context, tol *tolerance, at *place, r, out *record.Source) (bool, error) {
+	c.r = transform.Record{Source: r, Sink: record.Sink{Topic: r.Topic, KafkaPartition: r.KafkaPartition, KeySchema: r.KeySchema, Key: r.Key,
 		ValueSchema: r.ValueSchema, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}}
-	keep, err := c.apply(ctx, tol, at, &t)
-	r.Topic, r.KafkaPartition, r.KeySchema, r.Key = t.Topic, t.KafkaPartition, t.KeySchema, t.Key
-	r.ValueSchema, r.Value, r.Headers, r.Timestamp = t.ValueSchema, t.Value, t.Headers, t.Timestamp
+	keep, err := c.apply(ctx, tol, at)
+	t := &c.r.Sink
+	*out = record.Source{Partition: r.Partition, Offset: r.Offset, Topic: t.Topic, KafkaPartition: t.KafkaPartition, KeySchema: t.KeySchema, Key: t.Key,
+		ValueSchema: t.ValueSchema, Value: t.Value, Headers: t.Headers, Timestamp: t.Timestamp}
 	return keep, err
 }

@@ -42,7 +42,8 @@ type Pipeline struct {
 	key, value converter.Converter
 	header     converter.HeaderConverter
 	classes    struct{ key, value, header string }
-	chain      chain
+	chain      *chain
+	changed    record.Source // what became of the source record under way
 	tol        *tolerance
 	used       func(topic string)
 	kept       [][]kafkaio.Record // consumed records of the last batches, where a plugin may report them
@@ -70,8 +71,11 @@ func New(o Options) (*Pipeline, error) {
 	if p.chain, err = newChain(o); err != nil {
 		return nil, err
 	}
-	p.tol, err = newTolerance(o)
-	return p, err
+	if p.tol, err = newTolerance(o); err != nil {
+		p.chain.close(o.Logger)
+		return nil, err
+	}
+	return p, nil
 }
 
 // chosen is a converter's class and its own keys: the connector's if it names a class, else the worker's.
@@ -144,7 +148,7 @@ func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.S
 		if p.used != nil {
 			p.used(raw.Topic)
 		}
-		if len(p.chain) > 0 {
+		if len(p.chain.links) > 0 {
 			keep, err := p.chain.sink(ctx, p.tol, &at, &r)
 			if err != nil {
 				return out, err
@@ -198,16 +202,15 @@ func (p *Pipeline) Source(ctx context.Context, in []record.Source, out []kafkaio
 	for i := range in {
 		r := &in[i]
 		at := place{source: r}
-		if len(p.chain) > 0 {
-			changed := *r
-			keep, err := p.chain.source(ctx, p.tol, &at, &changed)
+		if len(p.chain.links) > 0 {
+			keep, err := p.chain.source(ctx, p.tol, &at, r, &p.changed)
 			if err != nil {
 				return out, idx, err
 			}
 			if !keep {
 				continue
 			}
-			r = &changed
+			r = &p.changed
 		}
 		var raw kafkaio.Record
 		ok, err := p.encode(ctx, &at, r, &raw)

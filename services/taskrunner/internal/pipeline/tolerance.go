@@ -100,6 +100,11 @@ func (t *tolerance) try(ctx context.Context, stage, class string, at *place, ste
 	if err = step(); err == nil {
 		return true, nil
 	}
+	return t.judge(ctx, stage, class, at, err, step)
+}
+
+// judge is try after the first failure.
+func (t *tolerance) judge(ctx context.Context, stage, class string, at *place, err error, step func() error) (ok bool, _ error) {
 	if connecterr.IsRetriable(err) {
 		if err = t.repeat(ctx, err, step); err == nil {
 			return true, nil
