@@ -38,9 +38,28 @@ func (h *hoistField) Apply(r *transform.Record) (bool, error) {
 		h.schemas.put(s, schema)
 	}
 	out := data.NewStruct(schema)
-	if err := out.SetIndex(0, v); err != nil {
+	if st, ok := v.(*data.Struct); ok && st.Schema() == s && complete(st) { // most values, and the look at all of it costs
+		out.SetAt(0, v)
+	} else if err := out.SetIndex(0, v); err != nil {
 		return false, err
 	}
 	h.update(r, schema, out)
 	return true, nil
+}
+
+// complete tells whether all fields that are required are set.
+func complete(st *data.Struct) bool {
+	for i, f := range st.Schema().Fields() {
+		switch v := st.Raw(i).(type) {
+		case nil:
+			if !f.Schema.Optional() && f.Schema.Default() == nil {
+				return false
+			}
+		case *data.Struct:
+			if v.Schema() != f.Schema || !complete(v) {
+				return false
+			}
+		}
+	}
+	return true
 }
