@@ -126,6 +126,8 @@ func (h *Herder) PluginConfig(ctx context.Context, name, version string) ([]vali
 	switch {
 	case !ok && isOtherPlugin(name):
 		return nil, cluster.Errorf(cluster.Invalid, "Invalid plugin class %s. Valid types are sink, source, converter, header_converter, transformation, predicate.", name)
+	case !ok && slices.ContainsFunc(c.records, func(r cluster.PluginRecord) bool { return strings.HasPrefix(r.Class, name+"$") }): // X of X$Key and X$Value
+		return nil, cluster.Errorf(cluster.Failed, "Instantiation error")
 	case !ok:
 		return nil, cluster.Errorf(cluster.NotFound, "Unknown plugin %s.", name)
 	}

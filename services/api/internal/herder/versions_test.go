@@ -137,3 +137,13 @@ func TestValidate_tells_what_a_runner_could_not_check(t *testing.T) {
 	_, _, err = w.Create(t.Context(), herder.CreateRequest{Name: "list", Config: list(), By: by})
 	w.refused(err, cluster.Failed, "Could not read properties from file /x")
 }
+
+func TestPluginConfig_of_a_class_that_only_holds_others_can_not_be_made(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install(cluster.Worker{}, cluster.PluginRecord{PluginRef: cluster.PluginRef{Class: "x.Cast$Key", Version: "1", Kind: "transformation", Digest: "k"}, Definition: definition(w.T)})
+	_, err := w.PluginConfig(t.Context(), "x.Cast", "latest")
+	w.refused(err, cluster.Failed, "Instantiation error")
+	_, err = w.PluginConfig(t.Context(), "x.Cast$Key", "latest")
+	require.NoError(t, err)
+}
