@@ -19,8 +19,9 @@ import (
 
 	"github.com/millrace/millrace/controlplane/workerconfig"
 	"github.com/millrace/millrace/internal/obs"
-	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
+	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/plugins/transforms"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
@@ -34,7 +35,7 @@ var update = flag.Bool("update", false, "write the reference pages")
 func TestReference_pages_are_as_the_code_says(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"settings.md": settingsPage(t), "worker.md": workerPage(t), "loggers.md": loggersPage(), "connectors.md": connectorsPage(t), "metrics.md": metricsPage(t),
+		"settings.md": settingsPage(t), "worker.md": workerPage(t), "loggers.md": loggersPage(), "connectors.md": connectorsPage(t), "transforms.md": transformsPage(), "metrics.md": metricsPage(t),
 	} {
 		path := filepath.Join("../../../docs/reference", name)
 		if *update {
@@ -153,7 +154,7 @@ func loggersPage() string {
 
 func connectorsPage(t *testing.T) string {
 	t.Helper()
-	r, err := plugin.New(plugins.All(connectors.Options{})...)
+	r, err := plugin.New(append(connectors.All(connectors.Options{}), converters.All()...)...)
 	require.NoError(t, err)
 	all := r.All()
 	slices.SortFunc(all, func(a, b plugin.Plugin) int {
@@ -165,6 +166,22 @@ func connectorsPage(t *testing.T) string {
 		if p.Def != nil {
 			page += keysTable(p.Def.Keys) + "\n"
 		}
+	}
+	return page
+}
+
+// transformsPage lists transformations and predicates; a variant for keys has the keys of the one for values.
+func transformsPage() string {
+	page := "# Transformations and predicates\n\nTheir own keys; docs/transforms.md says how they are used. Written by `make docs`.\n\n"
+	for _, p := range transforms.All() {
+		name, variant, _ := strings.Cut(p.Class, "$")
+		switch variant {
+		case "Key":
+			continue
+		case "Value":
+			name += "$Key, " + name + "$Value"
+		}
+		page += fmt.Sprintf("## %s\n\n%s. %s\n\n%s\n", name, p.Kind, p.Doc, keysTable(p.Def.Keys))
 	}
 	return page
 }

@@ -383,7 +383,7 @@ func (c *calendar) day() int64 {
 	}
 	switch {
 	case best == dom:
-		return midnight(y, c.or(month, 0)+1, 1) + c.or(dayOfMonth, 1) - 1
+		return midnight(y, c.or(month, 0)+1, c.or(dayOfMonth, 1))
 	case best == week && c.stamp[weekOfMonth] >= c.stamp[weekOfYear], best == inMonth && c.stamp[dayOfWeekInMonth] >= c.stamp[weekOfYear]:
 		first := midnight(y, c.or(month, 0)+1, 1)
 		if week == inMonth && c.stamp[weekOfMonth] >= c.stamp[dayOfWeekInMonth] || week != inMonth && best == week {
