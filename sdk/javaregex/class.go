@@ -127,8 +127,6 @@ func char(b *strings.Builder, c rune) {
 	}
 }
 
-func set(r ranges) node { return node{text: r.text(), single: true} }
-
 // literal is a character under the flags.
 func (p *parser) literal(c rune) ranges { return p.folded(of(c)) }
 

@@ -12,22 +12,21 @@ type escaped struct {
 	class   ranges
 	isClass bool
 	text    string
-	endless bool
 }
 
 // backslash reads an escape outside of classes.
-func (p *parser) backslash() node {
+func (p *parser) backslash() string {
 	if c := p.nextRaw(); c == 'p' || c == 'P' {
-		return set(p.property(c == 'P'))
+		return p.property(c == 'P').text()
 	}
 	p.cursor--
 	switch e := p.escape(false, false); {
 	case e.isClass:
-		return set(e.class)
+		return e.class.text()
 	case e.text != "":
-		return node{text: e.text, endless: e.endless}
+		return e.text
 	default:
-		return set(p.literal(e.char))
+		return p.literal(e.char).text()
 	}
 }
 
@@ -127,9 +126,9 @@ func (p *parser) anchor(c rune) (escaped, bool) {
 		return escaped{text: lineBreak}, true
 	case 'X': // a character with what is combined with it; Java follows more of Unicode's rules
 		m := category("M")
-		return escaped{text: `(?>\r\n|` + m.negate().text() + m.text() + `*|` + m.text() + `+)`, endless: true}, true
+		return escaped{text: `(?>\r\n|` + m.negate().text() + m.text() + `*|` + m.text() + `+)`}, true
 	case 'b':
-		if p.peek() == '{' {
+		if p.peek() == '{' && p.at(p.cursor+1) == 'g' {
 			p.fail("Illegal/unsupported escape sequence")
 		}
 		return boundary(`(?:(?<=W)(?!W)|(?<!W)(?=W))`), true
@@ -159,11 +158,11 @@ func (p *parser) anchor(c rune) (escaped, bool) {
 func (p *parser) reference(n int) escaped {
 	switch {
 	case n >= p.groups: // a group that comes later, or never: it has not matched
-		return escaped{text: nothing, endless: true}
+		return escaped{text: nothing}
 	case p.has(ignoreCase):
-		return escaped{text: "(?i:\\k<" + strconv.Itoa(n) + ">)", endless: true}
+		return escaped{text: "(?i:\\k<" + strconv.Itoa(n) + ">)"}
 	}
-	return escaped{text: "(?:\\k<" + strconv.Itoa(n) + ">)", endless: true}
+	return escaped{text: "(?:\\k<" + strconv.Itoa(n) + ">)"}
 }
 
 func (p *parser) octal() rune {

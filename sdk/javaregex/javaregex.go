@@ -63,14 +63,14 @@ func Parse(pattern string, names Names) (e *Expr, err error) {
 			err = syntax
 		}
 	}()
-	n := p.expr()
+	text := p.expr()
 	if p.cursor != p.length {
 		if p.peek() == ')' {
 			p.fail("Unmatched closing ')'")
 		}
 		p.fail("Unexpected internal error")
 	}
-	return &Expr{Text: n.text, Groups: p.groups - 1, Names: p.named}, nil
+	return &Expr{Text: text, Groups: p.groups - 1, Names: p.named}, nil
 }
 
 // The flags that an expression can set for a part of itself.
@@ -103,13 +103,6 @@ type parser struct {
 	groups  int // with the whole match
 	named   map[string]int
 	depth   int
-}
-
-// node is a part of the expression in the engine's syntax, to which a quantifier can be attached.
-type node struct {
-	text    string
-	single  bool // one character
-	endless bool // no obvious maximum length, as Java's lookbehind needs it
 }
 
 func (p *parser) fail(format string, args ...any) {

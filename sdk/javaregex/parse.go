@@ -13,69 +13,64 @@ const (
 	atEndUnix    = `(?=\n?\z)`
 	lineEnd      = `(?:(?<!\r)(?=\n)|(?=[\r\u0085\u2028\u2029])|\z)`
 	lineEndUnix  = `(?:(?=\n)|\z)`
-	lineBegin    = `(?:\A|(?<=[\n\u0085\u2028\u2029])(?!\z)|(?<=\r)(?![\n]|\z))`
-	lineBeginUnx = `(?:\A|(?<=\n)(?!\z))`
+	lineBegin    = `(?:(?!\z)(?:\A|(?<=[\n\u0085\u2028\u2029])|(?<=\r)(?!\n)))`
+	lineBeginUnx = `(?:(?!\z)(?:\A|(?<=\n)))`
 	lineBreak    = `(?:\r\n|[\n\u000B\f\r\u0085\u2028\u2029])`
 )
 
-func (p *parser) expr() node {
+// expr reads alternatives, and returns them in the engine's syntax, as the others do.
+func (p *parser) expr() string {
 	defer p.enter()()
-	out := p.sequence()
+	first := p.sequence()
 	if p.peek() != '|' {
-		return out
+		return first
 	}
 	var b strings.Builder
-	b.WriteString("(?:" + out.text)
+	b.WriteString("(?:" + first)
 	for p.peek() == '|' {
 		p.next()
-		n := p.sequence()
-		b.WriteString("|" + n.text)
-		out.endless = out.endless || n.endless
+		b.WriteString("|" + p.sequence())
 	}
 	b.WriteByte(')')
-	return node{text: b.String(), endless: out.endless}
+	return b.String()
 }
 
-func (p *parser) sequence() node {
+func (p *parser) sequence() string {
 	var b strings.Builder
-	endless := false
-	add := func(n node) { b.WriteString(n.text); endless = endless || n.endless }
 	for {
-		var n node
+		text := ""
 		switch c := p.peek(); c {
 		case '(':
-			if n, only := p.group(); !only {
-				add(n)
-			}
+			b.WriteString(p.group())
 			continue
 		case '[':
-			n = set(p.class(true))
+			text = p.class(true).text()
 		case '\\':
-			n = p.backslash()
+			text = p.backslash()
 		case '^':
 			p.next()
-			n.text = p.begin()
+			text = p.begin()
 		case '$':
 			p.next()
-			n.text = p.end()
+			text = p.end()
 		case '.':
 			p.next()
-			n = set(p.dot())
+			text = p.dot().text()
 		case '|', ')':
-			return node{text: b.String(), endless: endless}
+			return b.String()
 		case '?', '*', '+':
 			p.next()
 			p.fail("Dangling meta character '%c'", c)
 		case '{': // nothing, repeated
-			n.text = "(?:)"
+			text = "(?:)"
 		default:
 			if c == 0 && p.cursor >= p.length {
-				return node{text: b.String(), endless: endless}
+				return b.String()
 			}
 			p.next()
-			n = set(p.literal(c))
+			text = p.literal(c).text()
 		}
-		add(p.closure(n))
+		b.WriteString(p.closure(text))
 	}
 }
 
@@ -111,12 +106,11 @@ func (p *parser) dot() ranges {
 	return ranges{{'\n', '\n'}, {'\r', '\r'}, {0x85, 0x85}, {0x2028, 0x2029}}.negate()
 }
 
-// group reads a group; only is true for flags that hold from here on.
-func (p *parser) group() (n node, only bool) {
+// group reads a group, or flags that hold from here on.
+func (p *parser) group() string {
 	defer p.enter()()
 	before := p.flags
 	open := "(?:"
-	behind := false
 	if p.next() == '?' {
 		switch c := p.skip(); c {
 		case ':':
@@ -125,7 +119,7 @@ func (p *parser) group() (n node, only bool) {
 		case '<':
 			c = p.read()
 			if c == '=' || c == '!' {
-				open, behind = "(?<"+string(c), true
+				open = "(?<" + string(c)
 				break
 			}
 			name := p.groupName(c)
@@ -142,7 +136,7 @@ func (p *parser) group() (n node, only bool) {
 			p.setFlags()
 			c = p.read()
 			if c == ')' {
-				return node{}, true
+				return ""
 			}
 			if c != ':' {
 				p.fail("Unknown inline modifier")
@@ -152,15 +146,10 @@ func (p *parser) group() (n node, only bool) {
 		open = "("
 		p.groups++
 	}
-	n = p.expr()
-	if behind && n.endless {
-		p.fail("Look-behind group does not have an obvious maximum length")
-	}
+	inner := p.expr()
 	p.accept(')', "Unclosed group")
 	p.flags = before
-	n.text = open + n.text + ")"
-	n.single = false
-	return p.closure(n), false
+	return p.closure(open + inner + ")")
 }
 
 func (p *parser) setFlags() {
@@ -197,8 +186,8 @@ func (p *parser) groupName(c rune) string {
 	return b.String()
 }
 
-// closure reads the quantifier behind a node, if there is one.
-func (p *parser) closure(n node) node {
+// closure reads the quantifier behind a part, if there is one.
+func (p *parser) closure(text string) string {
 	least, most := 0, -1
 	switch p.peek() {
 	case '?':
@@ -209,41 +198,37 @@ func (p *parser) closure(n node) node {
 	case '{':
 		least, most = p.count()
 	default:
-		return n
+		return text
 	}
-	plain := p.peek() != '}'
 	how := p.next()
 	if how == '?' || how == '+' {
 		p.next()
 	}
-	if !quantifiable(n.text) {
-		n.text = "(?:" + n.text + ")"
+	if !quantifiable(text) {
+		text = "(?:" + text + ")"
 	}
 	switch {
 	case least == 0 && most < 0:
-		n.text += "*"
+		text += "*"
 	case least == 1 && most < 0:
-		n.text += "+"
+		text += "+"
 	case least == 0 && most == 1:
-		n.text += "?"
+		text += "?"
 	case most < 0:
-		n.text += "{" + strconv.Itoa(least) + ",}"
+		text += "{" + strconv.Itoa(least) + ",}"
 	default:
-		n.text += "{" + strconv.Itoa(least) + "," + strconv.Itoa(most) + "}"
+		text += "{" + strconv.Itoa(least) + "," + strconv.Itoa(most) + "}"
 	}
 	switch how {
 	case '?':
-		n.text += "?"
+		text += "?"
 	case '+':
-		n.text = "(?>" + n.text + ")"
+		text = "(?>" + text + ")"
 	}
-	// the length of one character, repeated greedily, counts as obvious in Java, however often
-	n.endless = n.endless || most < 0 && !(n.single && plain && how != '?' && how != '+')
-	n.single = false
-	return n
+	return text
 }
 
-// quantifiable tells whether a node's text is one class or group, so that a quantifier holds for all of it.
+// quantifiable tells whether a part is one class or group, so that a quantifier holds for all of it.
 func quantifiable(text string) bool {
 	return strings.HasPrefix(text, "[") || strings.HasPrefix(text, "(") || len(text) == 1
 }

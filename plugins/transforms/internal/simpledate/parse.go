@@ -264,7 +264,9 @@ func (c *calendar) named(text string, start, pos int) int {
 		return -1
 	}
 	c.zone = z
-	c.set(offset, int64(z.Offset))
+	if z.Offset != 0 || c.stamp[offset] == 0 { // UTC says nothing new
+		c.set(offset, int64(z.Offset))
+	}
 	return pos + n
 }
 
@@ -387,7 +389,7 @@ func (c *calendar) day() int64 {
 	case best == week && c.stamp[weekOfMonth] >= c.stamp[weekOfYear], best == inMonth && c.stamp[dayOfWeekInMonth] >= c.stamp[weekOfYear]:
 		first := midnight(y, c.or(month, 0)+1, 1)
 		if week == inMonth && c.stamp[weekOfMonth] >= c.stamp[dayOfWeekInMonth] || week != inMonth && best == week {
-			return firstWeek(first) + c.or(dayOfWeek, 1) - 1 + 7*(c.or(weekOfMonth, 1)-1)
+			return firstWeek(first) + mod(c.or(dayOfWeek, 1)-1, 7) + 7*(c.or(weekOfMonth, 1)-1)
 		}
 		return c.nthWeekday(y, first)
 	case best == c.stamp[dayOfYear]:
@@ -408,6 +410,13 @@ func (c *calendar) nthWeekday(y, first int64) int64 {
 
 // weekDay is the day of a week of a week year.
 func (c *calendar) weekDay() int64 {
-	week, of := c.or(weekOfYear, 1), c.or(dayOfWeek, 1)
-	return firstWeek(midnight(c.value[weekYear], 1, 1)) + of - 1 + 7*(week-1)
+	week, of, y := c.or(weekOfYear, 1), c.or(dayOfWeek, 1), c.value[weekYear]
+	if of < 1 || of > 7 { // a number of weeks and a day from Monday on
+		week += floor(of-1, 7)
+		of = (mod(of-1, 7)+1)%7 + 1
+	}
+	if c.stamp[era] != 0 && c.value[era] == 0 {
+		y = 1 - y
+	}
+	return firstWeek(midnight(y, 1, 1)) + of - 1 + 7*(week-1)
 }

@@ -188,7 +188,7 @@ func (it *item) year(b []byte, year int64) []byte {
 		year = 1 - year
 	}
 	if it.count == 2 {
-		year = mod(year, 100)
+		year %= 100
 	}
 	return it.number(b, year)
 }
