@@ -57,7 +57,7 @@ func (t *timestampRouter) Apply(r *transform.Record) (bool, error) {
 // recordText prints a record as Java does.
 func recordText(r *transform.Record) string {
 	if r.Source == nil {
-		return r.Sink.String()
+		return r.String()
 	}
 	s := record.Source{Partition: r.Source.Partition, Offset: r.Source.Offset, Topic: r.Topic, KafkaPartition: r.KafkaPartition, KeySchema: r.KeySchema, Key: r.Key,
 		ValueSchema: r.ValueSchema, Value: r.Value, Headers: r.Headers, Timestamp: r.Timestamp}

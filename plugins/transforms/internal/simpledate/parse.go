@@ -383,16 +383,18 @@ func (c *calendar) day() int64 {
 			best = dom
 		}
 	}
-	switch {
-	case best == dom:
+	if best == dom {
 		return midnight(y, c.or(month, 0)+1, c.or(dayOfMonth, 1))
-	case best == week && c.stamp[weekOfMonth] >= c.stamp[weekOfYear], best == inMonth && c.stamp[dayOfWeekInMonth] >= c.stamp[weekOfYear]:
+	}
+	inWeeks := best == week && c.stamp[weekOfMonth] >= c.stamp[weekOfYear]
+	if inWeeks || best == inMonth && c.stamp[dayOfWeekInMonth] >= c.stamp[weekOfYear] {
 		first := midnight(y, c.or(month, 0)+1, 1)
 		if week == inMonth && c.stamp[weekOfMonth] >= c.stamp[dayOfWeekInMonth] || week != inMonth && best == week {
 			return firstWeek(first) + mod(c.or(dayOfWeek, 1)-1, 7) + 7*(c.or(weekOfMonth, 1)-1)
 		}
 		return c.nthWeekday(y, first)
-	case best == c.stamp[dayOfYear]:
+	}
+	if best == c.stamp[dayOfYear] {
 		return midnight(y, 1, 1) + c.value[dayOfYear] - 1
 	}
 	return firstWeek(midnight(y, 1, 1)) + mod(c.or(dayOfWeek, 1)-1, 7) + 7*(c.or(weekOfYear, 1)-1)
