@@ -84,7 +84,7 @@ type Target struct {
 const tooMany = 5
 
 // settle is how long an effect that comes later is waited for.
-const settle = 15 * time.Second
+const settle = time.Minute
 
 // Files lists the recordings.
 func Files(t *testing.T) []string {
