@@ -185,7 +185,7 @@ func (r *recorder) Register(c prometheus.Collector) error {
 	defer r.mu.Unlock()
 	for d := range descs {
 		m := descText.FindStringSubmatch(d.String())
-		if m == nil || !strings.HasPrefix(m[1], "millrace_") && !strings.HasPrefix(m[1], "connect_") { // not Go's own
+		if m == nil || !strings.HasPrefix(m[1], "millrace_") && !strings.HasPrefix(m[1], "kafka_") { // not Go's own
 			continue
 		}
 		r.lines[fmt.Sprintf("| `%s` | %s | %s |\n", m[1], strings.ReplaceAll(m[3], ",", ", "), strings.ReplaceAll(m[2], "|", "\\|"))] = true
@@ -214,5 +214,5 @@ func metricsPage(t *testing.T) string {
 	}
 	slices.Sort(lines)
 	require.NotEmpty(t, lines)
-	return "# Metrics\n\nServed at `/metrics` of each program's admin listener. Names that begin with connect_ are those of Kafka Connect's own metrics. Written by `make docs`.\n\n| metric | labels | meaning |\n| --- | --- | --- |\n" + strings.Join(lines, "")
+	return "# Metrics\n\nServed at `/metrics` of each program's admin listener. Names that begin with kafka_ are those of Kafka Connect's own metrics and mean the same (docs/metrics.md). Written by `make docs`.\n\n| metric | labels | meaning |\n| --- | --- | --- |\n" + strings.Join(lines, "")
 }

@@ -47,6 +47,7 @@ func newChain(o Options) (chain, error) {
 				return nil, err
 			}
 		}
+		o.Metrics.Transform(alias, p.Class, p.Version)
 		c = append(c, l)
 	}
 	return c, nil
@@ -65,6 +66,7 @@ func (o *Options) predicate(alias string) (transform.Predicate, error) {
 	props := worker.Prefixed(o.Config, prefix)
 	delete(props, "type")
 	delete(props, "plugin.version")
+	o.Metrics.Predicate(alias, p.Class, p.Version)
 	pr := p.NewPredicate()
 	return pr, pr.Configure(props)
 }
