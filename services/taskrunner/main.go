@@ -1,5 +1,8 @@
 // Command taskrunner runs connectors and their tasks: it registers with the schedulers, runs what it is assigned, and talks
 // to Kafka and the outside. Run as many as the work needs.
+//
+//	taskrunner          run connectors until it is stopped
+//	taskrunner import   take over the connectors of a Kafka Connect cluster
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/adopt"
 	"github.com/millrace/millrace/services/taskrunner/runner"
 )
 
@@ -51,7 +55,7 @@ func (s *settings) table() *env.Table {
 
 func main() {
 	var s settings
-	program.Program{Name: "taskrunner", Table: s.table(), Run: s.run}.Main()
+	program.Program{Name: "taskrunner", Table: s.table(), Run: s.run, Commands: []program.Program{adopt.Command("taskrunner")}}.Main()
 }
 
 func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err error) {

@@ -52,8 +52,9 @@ func TestReference_pages_are_as_the_code_says(t *testing.T) {
 func settingsPage(t *testing.T) string {
 	t.Helper()
 	page := "# Settings of the programs\n\nA flag wins over its environment variable. Written by `make docs`.\n\n"
-	for _, service := range []string{"allinone", "api", "scheduler", "taskrunner"} {
-		cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/millrace/millrace/services/"+service, "-docs") //nolint:gosec // our own
+	for _, program := range []string{"allinone", "api", "scheduler", "taskrunner", "taskrunner import"} {
+		service, command, _ := strings.Cut(program, " ")
+		cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "github.com/millrace/millrace/services/" + service}, strings.Fields(command+" -docs")...)...) //nolint:gosec // our own
 		var out, bad bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &bad
 		require.NoError(t, cmd.Run(), bad.String())

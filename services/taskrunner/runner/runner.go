@@ -97,7 +97,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return exitcode.Input(err)
 	}
-	w, err := workerConfig(cfg.Worker, refs)
+	w, err := worker.Resolved(cfg.Worker, refs)
 	if err != nil {
 		return exitcode.Input(err)
 	}
@@ -233,15 +233,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	log.Info("stopping")
 	return nil
-}
-
-// workerConfig reads worker properties with their references resolved. Its errors don't show what references stand for.
-func workerConfig(props map[string]string, refs *secrets.Resolver) (w worker.Config, err error) {
-	err = refs.Read(props, func(props map[string]string) error {
-		w, err = worker.FromProperties(props)
-		return err
-	})
-	return w, err
 }
 
 // checkConverters refuses a worker whose own converters are unknown: every connector that names none would fail.

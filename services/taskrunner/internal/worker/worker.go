@@ -10,6 +10,7 @@ import (
 
 	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
@@ -113,6 +114,15 @@ func FromProperties(props map[string]string) (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// Resolved is FromProperties with references resolved. Its errors don't show what references stand for.
+func Resolved(props map[string]string, refs *secrets.Resolver) (c Config, err error) {
+	err = refs.Read(props, func(props map[string]string) error {
+		c, err = FromProperties(props)
+		return err
+	})
+	return c, err
 }
 
 // Facts are what a configuration's check has to know of this worker.
