@@ -58,21 +58,23 @@ func Run(ctx context.Context, o Options) error {
 			return exitcode.Input(fmt.Errorf("the worker configuration of the Kafka Connect cluster has no %s (-worker-config)", key))
 		}
 	}
-	workers, topics, err := read(ctx, o)
+	running, topics, err := read(ctx, o)
 	if err != nil {
 		return err
 	}
 	all := topics.Connectors()
-	o.say("Kafka Connect cluster %s: %s, %s", o.Worker[groupKey], plural(len(all), "connector"), map[bool]string{true: "its workers have stopped", false: plural(workers, "worker") + " running"}[workers == 0])
+	o.say("Kafka Connect cluster %s: %s, %s", o.Worker[groupKey], plural(len(all), "connector"), map[bool]string{true: "its workers run", false: "its workers have stopped"}[running])
 	if n := topics.Unread(); n > 0 {
 		o.say("%s of its topics can't be read and are left out, as its workers leave them out", plural(n, "record"))
 	}
 	if all, err = o.chosen(all); err != nil {
 		return err
 	}
-	if o.Apply && !o.Stopped && workers > 0 {
-		return exitcode.Input(fmt.Errorf("the cluster %s has %s: each connector would run twice. Stop the workers first; or use -stopped, which only prepares",
-			o.Worker[groupKey], plural(workers, "running worker")))
+	if o.Apply && !o.Stopped && running {
+		if at := slices.IndexFunc(all, func(c Connector) bool { return !c.AtRest() }); at >= 0 {
+			return exitcode.Input(fmt.Errorf("workers of the cluster %s run, and connector %s is not stopped there: it would run twice. Stop the workers first (after a crash, wait "+
+				"until the group has noticed), or the connector; or use -stopped, which only prepares", o.Worker[groupKey], all[at].Name))
+		}
 	}
 	known, err := o.API.plugins(ctx)
 	if err != nil {
@@ -158,34 +160,34 @@ func (o Options) do(ctx context.Context, s Step) error {
 	return o.API.aim(ctx, s.Name, s.Target)
 }
 
-// read reads the three topics, and how many workers there are.
-func read(ctx context.Context, o Options) (workers int, t *Topics, err error) {
+// read reads the three topics, and whether workers run.
+func read(ctx context.Context, o Options) (running bool, t *Topics, err error) {
 	refs, err := secrets.FromProperties(o.Worker, os.LookupEnv, o.Logger)
 	if err != nil {
-		return 0, nil, exitcode.Input(err)
+		return false, nil, exitcode.Input(err)
 	}
 	w, err := worker.Resolved(o.Worker, refs)
 	if err != nil {
-		return 0, nil, exitcode.Input(err)
+		return false, nil, exitcode.Input(err)
 	}
 	client, err := w.WorkerConsumer()
 	if err != nil {
-		return 0, nil, exitcode.Input(err)
+		return false, nil, exitcode.Input(err)
 	}
 	admin, err := w.Worker()
 	if err != nil {
-		return 0, nil, exitcode.Input(err)
+		return false, nil, exitcode.Input(err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
 	a, err := kafkaio.NewAdmin(admin, o.Logger)
 	if err != nil {
-		return 0, nil, exitcode.Input(err)
+		return false, nil, exitcode.Input(err)
 	}
-	defer a.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is under way
-	members, err := a.Members(ctx, o.Worker[groupKey])
+	defer a.Close(context.WithoutCancel(ctx))                                                                //nolint:errcheck // nothing is under way
+	running, err = a.GroupInUse(ctx, o.Worker[groupKey], kafkaio.TopicPartition{Topic: o.Worker[configKey]}) // workers keep no offsets in their group
 	if err != nil {
-		return 0, nil, exitcode.Missing(err)
+		return false, nil, exitcode.Missing(fmt.Errorf("finding out whether workers run (this needs the right to delete in group %s): %w", o.Worker[groupKey], err))
 	}
 	t = NewTopics()
 	for key, take := range map[string]func(kafkaio.Record){configKey: t.Config, offsetKey: t.Offset, statusKey: t.Status} {
@@ -197,10 +199,10 @@ func read(ctx context.Context, o Options) (workers int, t *Topics, err error) {
 		})
 		switch {
 		case kafkaio.IsUnknownTopic(err):
-			return 0, nil, exitcode.Input(fmt.Errorf("there is no topic %s, which %s names", o.Worker[key], key))
+			return false, nil, exitcode.Input(fmt.Errorf("there is no topic %s, which %s names", o.Worker[key], key))
 		case err != nil:
-			return 0, nil, exitcode.Missing(err)
+			return false, nil, exitcode.Missing(err)
 		}
 	}
-	return len(members), t, nil
+	return running, t, nil
 }

@@ -27,7 +27,7 @@ func Command(of string) program.Program {
 	t.String(&o.API.User, "api-user", "", "User there, if it asks for a login.")
 	t.Secret(&o.API.Password, "api-password", "The user's password.")
 	t.List(&o.Only, "connectors", "", "Names of the connectors to take over; empty: all.")
-	t.Bool(&o.Apply, "apply", false, "Do it. The workers of the Kafka Connect cluster must have stopped.")
+	t.Bool(&o.Apply, "apply", false, "Do it. The workers of the Kafka Connect cluster must have stopped, or the connectors that are taken over.")
 	t.Bool(&o.Stopped, "stopped", false, "With -apply: make the connectors and leave them stopped, also while the workers run. Another run brings the offsets and starts them.")
 	return program.Program{Name: of + " import", Table: t, Run: func(ctx context.Context, args []string, log *slog.Logger) (err error) {
 		if len(args) > 0 {

@@ -113,6 +113,9 @@ func (s Step) String() string {
 	default:
 		more = append(more, "no offsets: it begins at its beginning")
 	}
+	if s.Unnamed > 0 {
+		more = append(more, plural(s.Unnamed, "offset")+" without a partition, kept only in a shared offsets topic")
+	}
 	if s.Failed > 0 {
 		more = append(more, fmt.Sprintf("%d of it had FAILED and start anew", s.Failed))
 	}

@@ -237,11 +237,13 @@ func (a API) bring(ctx context.Context, c Connector) (brought int, err error) {
 			return 0, err
 		}
 	}
+	// With a topic of its own, what is there counts, and the worker's topic may have an older copy.
+	_, ownTopic := c.Config.Get(offsets.TopicKey)
 	missing, differs, err := offsets.Missing(c.Offsets, have)
 	switch {
 	case err != nil:
 		return 0, err
-	case differs:
+	case differs && !ownTopic:
 		return 0, errOtherOffsets
 	}
 	for len(missing) > 0 {

@@ -19,7 +19,7 @@ import (
 type Topics struct {
 	connectors map[string]*stored
 	offsets    offsets.Table
-	failed     map[string]map[string]bool // by connector, then by the status' key
+	statuses   map[string]map[string]cluster.State // by connector, then by the record's key
 	unread     int
 }
 
@@ -34,7 +34,7 @@ type stored struct {
 
 // NewTopics are topics without a record.
 func NewTopics() *Topics {
-	return &Topics{connectors: map[string]*stored{}, offsets: offsets.Table{}, failed: map[string]map[string]bool{}}
+	return &Topics{connectors: map[string]*stored{}, offsets: offsets.Table{}, statuses: map[string]map[string]cluster.State{}}
 }
 
 // Connector is one that can be taken over.
@@ -46,25 +46,41 @@ type Connector struct {
 	Tasks      int
 	Incomplete bool
 	Failed     int // how many of the connector and its tasks had failed
+	Busy       int // tasks that worked, as far as workers have told
 	Offsets    []offsets.Entry
+	Unnamed    int // offsets without a source partition, which the REST API has no way to set
 }
+
+// AtRest tells whether no worker works for it, also while workers run.
+func (c Connector) AtRest() bool { return c.Target == cluster.Stopped && c.Busy == 0 }
 
 // Connectors lists them by name.
 func (t *Topics) Connectors() []Connector {
-	var all []Connector
+	var list []Connector
 	for _, name := range slices.Sorted(maps.Keys(t.connectors)) {
 		s := t.connectors[name]
 		if s.config == nil {
 			continue
 		}
-		c := Connector{Name: name, Config: s.config, Target: s.target, Tasks: s.tasks, Incomplete: s.incomplete, Failed: len(t.failed[name]),
+		c := Connector{Name: name, Config: s.config, Target: s.target, Tasks: s.tasks, Incomplete: s.incomplete,
 			Offsets: t.offsets.Entries(name)}
+		for key, state := range t.statuses[name] {
+			switch {
+			case state == cluster.StateFailed:
+				c.Failed++
+			case state != cluster.StateUnassigned && strings.HasPrefix(key, taskStatus):
+				c.Busy++
+			}
+		}
+		all := len(c.Offsets)
+		c.Offsets = slices.DeleteFunc(c.Offsets, func(e offsets.Entry) bool { return e.Partition == nil })
+		c.Unnamed = all - len(c.Offsets)
 		if c.Target == "" {
 			c.Target = cluster.Started
 		}
-		all = append(all, c)
+		list = append(list, c)
 	}
-	return all
+	return list
 }
 
 // Unread is how many records could not be read.
@@ -200,35 +216,39 @@ func (t *Topics) takeCommit(name string, value []byte) error {
 // Offset takes a record of the offsets topic.
 func (t *Topics) Offset(r kafkaio.Record) { t.count(t.offsets.Add(r)) }
 
-// Status takes a record of the status topic: it tells what had failed. Which topics a connector used is found anew.
+const (
+	connectorStatus = "status-connector-"
+	taskStatus      = "status-task-"
+)
+
+// Status takes a record of the status topic: it tells what had failed, and what worked. Which topics a connector used is found
+// anew.
 func (t *Topics) Status(r kafkaio.Record) {
 	key := string(r.Key)
-	name, ok := strings.CutPrefix(key, "status-connector-")
+	name, ok := strings.CutPrefix(key, connectorStatus)
 	if !ok {
-		task, isTask := strings.CutPrefix(key, "status-task-")
+		task, isTask := strings.CutPrefix(key, taskStatus)
 		at := strings.LastIndexByte(task, '-')
 		if !isTask || at < 0 {
 			return
 		}
 		name = task[:at]
 	}
-	delete(t.failed[name], key)
+	if r.Value == nil {
+		delete(t.statuses[name], key)
+		return
+	}
 	var v struct {
 		State cluster.State `json:"state"`
-	}
-	if r.Value == nil {
-		return
 	}
 	if err := json.Unmarshal(r.Value, &v); err != nil {
 		t.unread++
 		return
 	}
-	if v.State == cluster.StateFailed {
-		if t.failed[name] == nil {
-			t.failed[name] = map[string]bool{}
-		}
-		t.failed[name][key] = true
+	if t.statuses[name] == nil {
+		t.statuses[name] = map[string]cluster.State{}
 	}
+	t.statuses[name][key] = v.State
 }
 
 func plural(n int, what string) string {

@@ -237,6 +237,19 @@ func (a *Admin) Members(ctx context.Context, group string) ([]Member, error) {
 	return out, nil
 }
 
+// GroupInUse tells whether a group of any kind has members; Members is for consumers only. It asks to remove the offset of a
+// partition that the group has none of, which Kafka refuses as long as there are members.
+func (a *Admin) GroupInUse(ctx context.Context, group string, unread TopicPartition) (bool, error) {
+	err := a.DeleteGroupOffsets(ctx, group, []TopicPartition{unread})
+	switch ke, _ := errors.AsType[kafka.Error](err); {
+	case err == nil || ke.Code() == kafka.ErrGroupIDNotFound:
+		return false, nil
+	case errors.Is(err, ErrGroupInUse):
+		return true, nil
+	}
+	return false, err
+}
+
 // ListGroupOffsets tells a group's committed offsets; empty when there is no such group.
 func (a *Admin) ListGroupOffsets(ctx context.Context, group string) (map[TopicPartition]int64, error) {
 	doing := "listing offsets of group " + group
