@@ -40,7 +40,7 @@ func (s *stumbling) Apply(*transform.Record) (bool, error) {
 const textConverter = "org.apache.kafka.connect.storage.StringConverter"
 
 const (
-	patience = 60 * time.Second
+	patience = 3 * time.Minute
 	tick     = 10 * time.Millisecond
 )
 
@@ -221,7 +221,7 @@ func ask(t *testing.T, method, url, body string) (int, string) {
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
-	defer resp.Body.Close() //nolint:errcheck // it is read to its end
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return resp.StatusCode, string(text)

@@ -67,7 +67,7 @@ func (p *pipe) flows(lines int) {
 	require.Eventually(p, func() bool {
 		got, err = os.ReadFile(filepath.Join(p.dir, "out"))
 		return err == nil && len(got) >= want.Len()
-	}, 60*time.Second, 10*time.Millisecond, "%d lines", p.n)
+	}, patience, tick, "%d lines", p.n)
 	require.Equal(p, want.String(), string(got))
 }
 

@@ -46,7 +46,7 @@ func lines[T any](t *testing.T, file string) (all []T) {
 	t.Helper()
 	f, err := os.Open(file) //nolint:gosec // testdata
 	require.NoError(t, err)
-	defer f.Close() //nolint:errcheck // it is read
+	defer f.Close()
 	s := bufio.NewScanner(f)
 	s.Buffer(nil, 1<<20)
 	for s.Scan() {

@@ -21,10 +21,10 @@ type Job struct {
 	mu    sync.Mutex
 	texts map[text]string
 
-	made, since    time.Time // when it was made, when its state began
-	state          cluster.State
-	spent          map[cluster.State]time.Duration
-	started, ended bool // its start is counted
+	made, since time.Time // when it was made, when its state began
+	state       cluster.State
+	spent       map[cluster.State]time.Duration
+	started     bool // its start is counted
 
 	commits, commitTime, batch, active *window
 	activeNow                          int64

@@ -13,10 +13,10 @@ type Metric struct {
 
 // Name is what a JMX exporter calls the metric without rules of its own: domain, type and attribute.
 func (m Metric) Name() string {
-	switch {
-	case m.Group == "":
+	switch m.Group {
+	case "":
 		return m.Attribute
-	case m.Group == consumerGroup:
+	case consumerGroup:
 		return "kafka_consumer_" + snake(m.Group+"_"+m.Attribute)
 	}
 	return "kafka_connect_" + snake(m.Group+"_"+m.Attribute)
