@@ -67,7 +67,8 @@ func Table() []Property {
 	return slices.Concat(
 		used(common, "bootstrap.servers", "key.converter", "value.converter", "header.converter",
 			"task.shutdown.graceful.timeout.ms", "offset.flush.interval.ms", "offset.flush.timeout.ms", "config.providers",
-			"connector.client.config.override.policy", "connector.client.config.override.allowlist", "topic.tracking.enable", "topic.tracking.allow.reset", "topic.creation.enable"),
+			"connector.client.config.override.policy", "connector.client.config.override.allowlist", "topic.tracking.enable", "topic.tracking.allow.reset", "topic.creation.enable",
+			"metrics.sample.window.ms", "metrics.num.samples"),
 		[]Property{
 			family("key.converter.*", common, Used, "Keys of that converter."),
 			family("value.converter.*", common, Used, "Keys of that converter."),
@@ -82,8 +83,6 @@ func Table() []Property {
 			typed("value.converter.plugin.version", config.String, common, Ignored, "The same."),
 			typed("header.converter.plugin.version", config.String, common, Ignored, "The same."),
 			typed("connector.plugin.version", config.String, common, Ignored, "The same."),
-			typed("metrics.sample.window.ms", config.Long, common, Ignored, forJava, config.AtLeast(0)),
-			typed("metrics.num.samples", config.Int, common, Ignored, forJava, config.AtLeast(1)),
 			typed("metrics.recording.level", config.String, common, Ignored, forJava, config.OneOf("INFO", "DEBUG", "TRACE")),
 			typed("metric.reporters", config.List, common, Ignored, forJava),
 			typed("auto.include.jmx.reporter", config.Boolean, common, Ignored, forJava),

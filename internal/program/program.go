@@ -23,6 +23,8 @@ type Program struct {
 	Table *env.Table
 	// Run does the work until ctx ends (SIGINT or SIGTERM; a second signal kills). args are what the flags left over.
 	Run func(ctx context.Context, args []string, log *slog.Logger) error
+	// Commands are run instead when the first argument is the last word of their name; they have settings of their own.
+	Commands []Program
 }
 
 // Log settings that every program has.
@@ -40,6 +42,11 @@ func (p Program) Main() {
 
 // run is Main with everything given; logs go to stderr.
 func (p Program) run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	for _, c := range p.Commands {
+		if len(args) > 0 && c.Name == p.Name+" "+args[0] {
+			return c.run(ctx, args[1:], getenv, stdout, stderr)
+		}
+	}
 	var l logSettings
 	p.Table.String(&l.level, "log-level", "info", "Least level of log lines at the start: off, fatal, error, warn, info, debug, trace or all.")
 	p.Table.String(&l.format, "log-format", "auto", "Form of log lines: json, text, or auto (text on a terminal).")

@@ -6,8 +6,9 @@
 //	millrace standalone WORKER CONNECTOR… the same, and make the connectors that the files hold
 //	millrace demo                         show what it does, and end
 //	millrace demo -stay                   show it, and go on serving
+//	millrace import                       take over the connectors of a Kafka Connect cluster
 //
-// Flags come before such a word, except -stay.
+// Flags come before such a word, except -stay and those of import.
 package main
 
 import (
@@ -30,6 +31,7 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/services/allinone/demo"
+	"github.com/millrace/millrace/services/taskrunner/adopt"
 )
 
 type settings struct {
@@ -58,7 +60,7 @@ func (s *settings) table() *env.Table {
 
 func main() {
 	var s settings
-	program.Program{Name: "millrace", Table: s.table(), Run: s.run}.Main()
+	program.Program{Name: "millrace", Table: s.table(), Run: s.run, Commands: []program.Program{adopt.Command("millrace")}}.Main()
 }
 
 func (s *settings) run(ctx context.Context, args []string, log *slog.Logger) error {

@@ -1,5 +1,8 @@
 // Command taskrunner runs connectors and their tasks: it registers with the schedulers, runs what it is assigned, and talks
 // to Kafka and the outside. Run as many as the work needs.
+//
+//	taskrunner          run connectors until it is stopped
+//	taskrunner import   take over the connectors of a Kafka Connect cluster
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/adopt"
 	"github.com/millrace/millrace/services/taskrunner/runner"
 )
 
@@ -45,12 +49,13 @@ func (s *settings) table() *env.Table {
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Open -rest-listen on an address that is not loopback. Who has to log in is for the api processes to say.")
 	t.Duration(&s.DrainTimeout, "drain-timeout", 25*time.Second, "How long a runner that was told to stop waits for its jobs to move elsewhere.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9083", "Address of metrics and health; empty for none.")
+	t.Bool(&s.MetricAliases, "metric-aliases", false, "Export Kafka Connect's metrics also by the shorter names that the JMX exporter's sample rules give them.")
 	return t
 }
 
 func main() {
 	var s settings
-	program.Program{Name: "taskrunner", Table: s.table(), Run: s.run}.Main()
+	program.Program{Name: "taskrunner", Table: s.table(), Run: s.run, Commands: []program.Program{adopt.Command("taskrunner")}}.Main()
 }
 
 func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err error) {

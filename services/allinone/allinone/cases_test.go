@@ -24,8 +24,8 @@ import (
 	"github.com/millrace/millrace/embedded/natsembed"
 	"github.com/millrace/millrace/embedded/pgembed"
 	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/transform"
@@ -181,7 +181,7 @@ var explicit = []struct {
 		c.is(204, http.MethodDelete, "/connectors/halt", "")
 	}},
 	{140, "the list of all plugins has more than connectors", func(c caller) {
-		for query, want := range map[string][]string{"": {"sink", "source"}, "?connectorsOnly=true": {"sink", "source"}, "?connectorsOnly=false": {"converter", "header_converter", "sink", "source", "transformation"}} {
+		for query, want := range map[string][]string{"": {"sink", "source"}, "?connectorsOnly=true": {"sink", "source"}, "?connectorsOnly=false": {"converter", "header_converter", "predicate", "sink", "source", "transformation"}} {
 			var plugins []struct{ Type string }
 			require.NoError(c, json.Unmarshal([]byte(c.is(200, http.MethodGet, "/connector-plugins"+query, "")), &plugins))
 			kinds := map[string]bool{}
@@ -325,7 +325,7 @@ func testCase004HealthBeforeTheStartHasEnded(t *testing.T) {
 func TestCases_each_of_all_195_has_a_test(t *testing.T) {
 	t.Parallel()
 	classes := []string{rest.Greedy().Class}
-	for _, p := range append(connectors.All(connectors.Options{}), converters.All()...) {
+	for _, p := range plugins.All(connectors.Options{}) {
 		classes = append(classes, p.Class)
 	}
 	replayed, titles, own := rest.Replayed(t, classes), rest.Cases(t), map[int]bool{}

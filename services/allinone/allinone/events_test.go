@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ask sends a request and reads a JSON answer.
-func ask(t *testing.T, method, url, body string, into any) http.Header {
+// exchange sends a request and reads the answer to its end.
+func exchange(t *testing.T, method, url, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -27,9 +27,16 @@ func ask(t *testing.T, method, url, body string, into any) http.Header {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
+	return resp, string(b)
+}
+
+// ask sends a request and reads a JSON answer.
+func ask(t *testing.T, method, url, body string, into any) http.Header {
+	t.Helper()
+	resp, b := exchange(t, method, url, body)
 	require.Less(t, resp.StatusCode, 300, "%s %s: %s", method, url, b)
 	if into != nil {
-		require.NoError(t, json.Unmarshal(b, into), "%s", b)
+		require.NoError(t, json.Unmarshal([]byte(b), into), "%s", b)
 	}
 	return resp.Header
 }

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -67,7 +66,7 @@ func (p *pipe) flows(lines int) {
 	require.Eventually(p, func() bool {
 		got, err = os.ReadFile(filepath.Join(p.dir, "out"))
 		return err == nil && len(got) >= want.Len()
-	}, 60*time.Second, 10*time.Millisecond, "%d lines", p.n)
+	}, patience, tick, "%d lines", p.n)
 	require.Equal(p, want.String(), string(got))
 }
 

@@ -53,8 +53,9 @@ func TestReference_pages_are_as_the_code_says(t *testing.T) {
 func settingsPage(t *testing.T) string {
 	t.Helper()
 	page := "# Settings of the programs\n\nA flag wins over its environment variable. Written by `make docs`.\n\n"
-	for _, service := range []string{"allinone", "api", "scheduler", "taskrunner"} {
-		cmd := exec.CommandContext(t.Context(), "go", "run", "github.com/millrace/millrace/services/"+service, "-docs") //nolint:gosec // our own
+	for _, program := range []string{"allinone", "api", "scheduler", "taskrunner", "taskrunner import"} {
+		service, command, _ := strings.Cut(program, " ")
+		cmd := exec.CommandContext(t.Context(), "go", append([]string{"run", "github.com/millrace/millrace/services/" + service}, strings.Fields(command+" -docs")...)...) //nolint:gosec // our own
 		var out, bad bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &bad
 		require.NoError(t, cmd.Run(), bad.String())
@@ -202,7 +203,7 @@ func (r *recorder) Register(c prometheus.Collector) error {
 	defer r.mu.Unlock()
 	for d := range descs {
 		m := descText.FindStringSubmatch(d.String())
-		if m == nil || !strings.HasPrefix(m[1], "millrace_") && !strings.HasPrefix(m[1], "connect_") { // not Go's own
+		if m == nil || !strings.HasPrefix(m[1], "millrace_") && !strings.HasPrefix(m[1], "kafka_") { // not Go's own
 			continue
 		}
 		r.lines[fmt.Sprintf("| `%s` | %s | %s |\n", m[1], strings.ReplaceAll(m[3], ",", ", "), strings.ReplaceAll(m[2], "|", "\\|"))] = true
@@ -231,5 +232,5 @@ func metricsPage(t *testing.T) string {
 	}
 	slices.Sort(lines)
 	require.NotEmpty(t, lines)
-	return "# Metrics\n\nServed at `/metrics` of each program's admin listener. Names that begin with connect_ are those of Kafka Connect's own metrics. Written by `make docs`.\n\n| metric | labels | meaning |\n| --- | --- | --- |\n" + strings.Join(lines, "")
+	return "# Metrics\n\nServed at `/metrics` of each program's admin listener. Names that begin with kafka_ are those of Kafka Connect's own metrics and mean the same (docs/metrics.md). Written by `make docs`.\n\n| metric | labels | meaning |\n| --- | --- | --- |\n" + strings.Join(lines, "")
 }

@@ -14,8 +14,8 @@ import (
 
 	"github.com/millrace/millrace/embedded/pgembed"
 	"github.com/millrace/millrace/internal/obs"
+	"github.com/millrace/millrace/plugins"
 	"github.com/millrace/millrace/plugins/connectors"
-	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/tests/servers"
@@ -32,8 +32,7 @@ func start(t *testing.T, change func(*allinone.Config)) allinone.Info {
 // startIn runs an all-in-one in a folder until stop, with further plugins.
 func startIn(t *testing.T, dir string, further []plugin.Plugin, change func(*allinone.Config)) (info allinone.Info, stop func()) {
 	t.Helper()
-	plugins, err := plugin.New(append(append(connectors.All(connectors.Options{FileRoots: []string{dir}}), converters.All()...), further...)...)
-	require.NoError(t, err)
+	plugins := registryOf(t, dir, further...)
 	log, err := obs.NewLogger(io.Discard, "json", "warn")
 	require.NoError(t, err)
 	ready := make(chan allinone.Info, 1)
@@ -44,6 +43,14 @@ func startIn(t *testing.T, dir string, further []plugin.Plugin, change func(*all
 		change(&cfg)
 	}
 	return run(t, cfg, ready)
+}
+
+// registryOf holds our plugins, which may use the files of a folder, and further ones.
+func registryOf(t *testing.T, dir string, further ...plugin.Plugin) *plugin.Registry {
+	t.Helper()
+	registry, err := plugin.New(append(plugins.All(connectors.Options{FileRoots: []string{dir}}), further...)...)
+	require.NoError(t, err)
+	return registry
 }
 
 // run runs an all-in-one until stop, which returns when it has ended.

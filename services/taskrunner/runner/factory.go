@@ -46,17 +46,16 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 	}
 	f.offsets = offsets.NewSet(offsets.Options{Topic: w.OffsetsTopic, Partitions: w.OffsetsPartitions, Replication: w.OffsetsReplication,
 		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)}, w.ExactlyOnce)
-	pipelines := pipeline.NewMetrics(cfg.Registerer)
 
 	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: f.resolve, FencedSources: w.ExactlyOnce, CheckSource: f.checkSource, Logger: obs.Named(log, obs.LogConnector),
 		Offsets: func(name string, config map[string]string) source.OffsetReader {
 			return offsets.Lazy(func() (*offsets.Home, error) { return f.home(name, config) })
 		}})
 	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer,
-		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask), Metrics: sinktask.NewMetrics(cfg.Registerer),
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask),
 		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
 			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Used: s.Topics.Use,
-				Metrics: pipelines, Logger: s.Logger, DeadLetters: func(topic string) (pipeline.DeadLetters, error) { return f.deadLetters(s, topic, pipelines) }})
+				Metrics: s.Metrics, Logger: s.Logger, DeadLetters: func(topic string) (pipeline.DeadLetters, error) { return f.deadLetters(s, topic) }})
 			if err != nil {
 				return nil, err
 			}
@@ -70,7 +69,7 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 			}
 			return h, nil
 		},
-		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask), Metrics: sourcetask.NewMetrics(cfg.Registerer),
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask),
 		Producer: func(s sourcetask.Settings, transactionalID string) (sourcetask.Producer, error) {
 			client, err := w.Producer(s.Config, s.Spec.Job, s.Spec.Name, false)
 			if err != nil {
@@ -83,7 +82,7 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 			return p, nil
 		},
 		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
-			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Metrics: pipelines, Logger: s.Logger})
+			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Metrics: s.Metrics, Logger: s.Logger})
 			if err != nil {
 				return nil, err
 			}
@@ -162,7 +161,7 @@ func (f *factories) close(context.Context) error {
 }
 
 // deadLetters makes a sink task's dead letter queue.
-func (f *factories) deadLetters(s sinktask.Settings, topic string, m *pipeline.Metrics) (pipeline.DeadLetters, error) {
+func (f *factories) deadLetters(s sinktask.Settings, topic string) (pipeline.DeadLetters, error) {
 	client, err := f.worker.Producer(s.Config, s.Spec.Job, s.Spec.Name, true)
 	if err != nil {
 		return nil, err
@@ -171,7 +170,7 @@ func (f *factories) deadLetters(s sinktask.Settings, topic string, m *pipeline.M
 	if err != nil {
 		return nil, err
 	}
-	return pipeline.NewQueue(topic, p, s.Logger, m), nil
+	return pipeline.NewQueue(topic, p, s.Logger, s.Metrics), nil
 }
 
 // checkSource is what Kafka Connect checks of a source before it starts it: how its topics are made.

@@ -28,6 +28,7 @@ import (
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 	"github.com/millrace/millrace/services/taskrunner/internal/restdoor"
 	"github.com/millrace/millrace/services/taskrunner/internal/session"
@@ -65,7 +66,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	Logger       *slog.Logger
 	Registerer   prometheus.Registerer // nil: no metrics
-	Ready        func(Info)            // called once, when the runner has registered for the first time
+	// MetricAliases exports Kafka Connect's metrics also by the names of the JMX exporter's sample rules.
+	MetricAliases bool
+	Ready         func(Info) // called once, when the runner has registered for the first time
 }
 
 // WorkerDef defines the worker properties.
@@ -94,7 +97,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return exitcode.Input(err)
 	}
-	w, err := workerConfig(cfg.Worker, refs)
+	w, err := worker.Resolved(cfg.Worker, refs)
 	if err != nil {
 		return exitcode.Input(err)
 	}
@@ -141,6 +144,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return exitcode.Input(err)
 	}
 	grace := w.TaskShutdownTimeout
+	series := connectmetrics.New(connectmetrics.Options{Windows: w.MetricWindows, Aliases: cfg.MetricAliases})
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(series)
+	}
 
 	for _, step := range []lifecycle.Step{
 		{Name: "bus", Reason: "everything else talks over it, up to the goodbye", Start: func(ctx context.Context) (lifecycle.CloseFunc, error) {
@@ -163,7 +170,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		})},
 		{Name: "goodbye", Reason: "said last, when no job runs and nothing is left to tell", Timeout: goodbyeTime, Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			sup = jobs.New(jobs.Options{WorkerID: cluster.RunnerID(cfg.WorkerID), Factory: kinds.factory, Out: outbox, Logger: log,
-				Metrics: jobs.NewMetrics(cfg.Registerer), Grace: grace, HardStop: grace, TrackTopics: w.TopicTracking,
+				Metrics: jobs.NewMetrics(cfg.Registerer), Series: series, Grace: grace, HardStop: grace, TrackTopics: w.TopicTracking,
 				Handover: func(ctx context.Context, id cluster.JobID, former cluster.Former) { ses.Handover(ctx, id, former) }})
 			sup.CollectStates(cfg.Registerer)
 			ses = session.New(session.Options{
@@ -226,15 +233,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	log.Info("stopping")
 	return nil
-}
-
-// workerConfig reads worker properties with their references resolved. Its errors don't show what references stand for.
-func workerConfig(props map[string]string, refs *secrets.Resolver) (w worker.Config, err error) {
-	err = refs.Read(props, func(props map[string]string) error {
-		w, err = worker.FromProperties(props)
-		return err
-	})
-	return w, err
 }
 
 // checkConverters refuses a worker whose own converters are unknown: every connector that names none would fail.

@@ -19,6 +19,7 @@ import (
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 	"github.com/millrace/millrace/tests/logs"
 )
 
@@ -44,7 +45,7 @@ func newChecker(t *testing.T, properties ...string) *checker {
 	log := c.logs.Logger()
 	refs, err := secrets.FromProperties(props, os.LookupEnv, log)
 	require.NoError(t, err)
-	w, err := workerConfig(props, refs)
+	w, err := worker.Resolved(props, refs)
 	require.NoError(t, err)
 	facts := factsOf(w, refs, plugins)
 	c.factories, err = newFactories(Config{Plugins: plugins}, w, facts, refs, log)
@@ -183,9 +184,9 @@ func TestValidation_an_override_that_is_no_number_does_not_show_a_secret(t *test
 func TestWorker_properties_never_show_what_a_reference_stands_for(t *testing.T) {
 	t.Parallel()
 	refs := secrets.New(map[string]secrets.Provider{"vault": fixed{"pw": "hunter2"}})
-	_, err := workerConfig(map[string]string{"offset.flush.interval.ms": "${vault:pw}"}, refs)
+	_, err := worker.Resolved(map[string]string{"offset.flush.interval.ms": "${vault:pw}"}, refs)
 	require.EqualError(t, err, "Invalid value for configuration 'offset.flush.interval.ms': the value resolved from the config provider reference failed validation")
-	w, err := workerConfig(map[string]string{"group.id": "${vault:pw}"}, refs)
+	w, err := worker.Resolved(map[string]string{"group.id": "${vault:pw}"}, refs)
 	require.NoError(t, err)
 	require.Equal(t, "hunter2", w.GroupID)
 }

@@ -69,6 +69,9 @@ type instance struct {
 // Run implements job.Instance.
 func (in *instance) Run(take, do context.Context, env job.Env) (err error) {
 	env.Report.Version(in.plugin.Version)
+	count := env.Counting()
+	count.Type(string(in.plugin.Kind))
+	count.Plugin("connector", in.plugin.Class, in.plugin.Version)
 	in.again, in.raised = make(chan struct{}, 1), make(chan error, 1)
 	defer func() {
 		if stopErr := in.stop(do); stopErr != nil && err == nil {

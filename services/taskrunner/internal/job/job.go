@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 )
 
 // Instance is one run of one job under one epoch. The supervisor makes it, calls Run once on the job's own goroutine, and
@@ -38,6 +39,8 @@ type Env struct {
 	Leaving <-chan struct{}
 	// Topics is told which topics the records are read from or written to. Nil: nobody wants to know.
 	Topics *Topics
+	// Metrics counts what the job does. Nil: nobody looks; Counting gives one in any case.
+	Metrics *connectmetrics.Job
 	// Handover asks the former holder, if there is one that still runs the job, to finish what it has in hand and stop, and
 	// waits a moment for that. It promises nothing: only the fence makes sure. Called right before the fence is taken it
 	// saves the former holder from being cut off in the middle, and records from being written twice. Nil: there is none.
@@ -45,6 +48,14 @@ type Env struct {
 	// Quiet tells that nothing will be written any more and the plugin has let go, so that a successor that waits need not
 	// wait for clients to be closed. Nil: nobody waits.
 	Quiet func()
+}
+
+// Counting is where the job counts what it does.
+func (e Env) Counting() *connectmetrics.Job {
+	if e.Metrics == nil {
+		return connectmetrics.Alone()
+	}
+	return e.Metrics
 }
 
 // AskFormer calls Handover if there is a former holder.

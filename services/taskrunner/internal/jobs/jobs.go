@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 )
 
@@ -36,6 +37,8 @@ type Options struct {
 	Out      Outgoing
 	Logger   *slog.Logger
 	Metrics  *Metrics // nil = none
+	// Series are what jobs count, by the names of Kafka Connect. nil = none.
+	Series *connectmetrics.Set
 	// Handover asks a former holder to let go and waits a moment for it. nil: nobody is asked.
 	Handover func(ctx context.Context, id cluster.JobID, former cluster.Former)
 	// Grace is how long a stopping job may finish its work; HardStop how long it may then take to give it up before it is
@@ -70,6 +73,9 @@ func New(o Options) *Supervisor {
 	}
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
+	}
+	if o.Series == nil {
+		o.Series = connectmetrics.New(connectmetrics.Options{})
 	}
 	return &Supervisor{o: o, log: o.Logger, slots: map[cluster.JobID]*slot{}, leaving: make(chan struct{})}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/jobs"
 )
@@ -82,6 +83,7 @@ func follow(take, _ context.Context, env job.Env) error {
 // world is a supervisor under test; starts notes the specs in the order in which instances started.
 type world struct {
 	*jobs.Supervisor
+	series *connectmetrics.Set
 	out    *out
 	mu     sync.Mutex
 	starts []cluster.JobSpec
@@ -90,8 +92,8 @@ type world struct {
 }
 
 func newWorld(t *testing.T, run func(take, do context.Context, env job.Env) error) *world {
-	w := &world{out: &out{}, alive: map[cluster.JobID]int{}}
-	w.Supervisor = jobs.New(jobs.Options{WorkerID: "w:1", Out: w.out, Logger: slog.New(slog.DiscardHandler), Factory: func(spec cluster.JobSpec) (job.Instance, error) {
+	w := &world{out: &out{}, alive: map[cluster.JobID]int{}, series: connectmetrics.New(connectmetrics.Options{})}
+	w.Supervisor = jobs.New(jobs.Options{WorkerID: "w:1", Out: w.out, Series: w.series, Logger: slog.New(slog.DiscardHandler), Factory: func(spec cluster.JobSpec) (job.Instance, error) {
 		return inst{func(take, do context.Context, env job.Env) error {
 			w.mu.Lock()
 			w.starts = append(w.starts, spec)

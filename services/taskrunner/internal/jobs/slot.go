@@ -10,6 +10,7 @@ import (
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 )
 
@@ -27,13 +28,14 @@ type slot struct {
 	gone    chan struct{} // closed when it has ended
 
 	// Guarded by Supervisor.mu.
-	want   *cluster.JobSpec // newest spec; nil: let go
-	cur    *run             // what runs now
-	last   *cluster.Status  // last status told
-	fenced bool             // Kafka refused us; waiting to hear whether the job is still ours
-	failed *cluster.JobSpec // the spec that ended in FAILED
-	tries  int              // fenced starts in a row
-	stuck  bool             // the last run was abandoned
+	want   *cluster.JobSpec    // newest spec; nil: let go
+	cur    *run                // what runs now
+	last   *cluster.Status     // last status told
+	fenced bool                // Kafka refused us; waiting to hear whether the job is still ours
+	failed *cluster.JobSpec    // the spec that ended in FAILED
+	tries  int                 // fenced starts in a row
+	stuck  bool                // the last run was abandoned
+	count  *connectmetrics.Job // of the last run; nil before the first
 }
 
 // run is one run of one instance.
@@ -197,16 +199,18 @@ func (sl *slot) start() {
 	do, doEnd := context.WithCancel(context.Background())
 	r.take, r.do = takeEnd, func() { takeEnd(); doEnd() }
 	sl.cur, sl.failed = r, nil
+	sl.count = s.o.Series.Begin(spec.Name, spec.Job)
+	count := sl.count
 	s.mu.Unlock()
 
 	s.o.Metrics.starts.Inc()
 	go func() {
-		r.done <- r.body(take, do, spec)
+		r.done <- r.body(take, do, spec, count)
 	}()
 }
 
 // body runs the instance of a spec, for r.spec moves on meanwhile; a panic is this job's failure alone.
-func (r *run) body(take, do context.Context, spec cluster.JobSpec) (err error) {
+func (r *run) body(take, do context.Context, spec cluster.JobSpec, count *connectmetrics.Job) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.sl.s.o.Metrics.panics.Inc()
@@ -217,7 +221,7 @@ func (r *run) body(take, do context.Context, spec cluster.JobSpec) (err error) {
 	if err != nil {
 		return err
 	}
-	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Topics: r.topics, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
+	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Topics: r.topics, Metrics: count, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
 	if handover := r.sl.s.o.Handover; handover != nil && spec.Former != nil {
 		env.Handover = func(ctx context.Context) { handover(ctx, spec.Job, *spec.Former) }
 	}
@@ -279,6 +283,9 @@ func stateOf(t cluster.TargetState) cluster.State {
 // say tells a status; called with Supervisor.mu held.
 func (sl *slot) say(st cluster.Status) {
 	sl.last = &st
+	if sl.count != nil {
+		sl.count.State(st.State)
+	}
 	sl.s.o.Out.Status(st)
 }
 
@@ -299,6 +306,7 @@ func (sl *slot) ended(r *run, err error) {
 	if errors.Is(err, job.ErrFenced) {
 		sl.fenced = true
 		sl.tries++
+		sl.count.End() // somebody else runs it
 		s.o.Metrics.fenced.Inc()
 		r.log.Info("stands down: a newer holder has taken over")
 		s.o.Out.Beat()
@@ -310,6 +318,7 @@ func (sl *slot) ended(r *run, err error) {
 	failed := r.spec
 	sl.failed, sl.tries = &failed, 0
 	s.o.Metrics.failures.Inc()
+	sl.count.Failed()
 	r.log.Error("failed, and will not recover until it is restarted", slog.Any(obs.KeyErr, err))
 	st := r.status(cluster.StateFailed)
 	st.Trace = connecterr.Trace(err)
@@ -391,6 +400,7 @@ func (sl *slot) leave() bool {
 			WorkerID: s.o.WorkerID, Released: true})
 	}
 	sl.last = nil
+	sl.count.End()
 	if sl.want != nil {
 		return false
 	}

@@ -237,16 +237,48 @@ func (a *Admin) Members(ctx context.Context, group string) ([]Member, error) {
 	return out, nil
 }
 
+// GroupInUse tells whether a group of any kind has members; Members is for consumers only. It asks to remove the offset of a
+// partition that the group has none of, which Kafka refuses as long as there are members.
+func (a *Admin) GroupInUse(ctx context.Context, group string, unread TopicPartition) (bool, error) {
+	err := a.DeleteGroupOffsets(ctx, group, []TopicPartition{unread})
+	switch ke, _ := errors.AsType[kafka.Error](err); {
+	case err == nil || ke.Code() == kafka.ErrGroupIDNotFound:
+		return false, nil
+	case errors.Is(err, ErrGroupInUse):
+		return true, nil
+	}
+	return false, err
+}
+
 // ListGroupOffsets tells a group's committed offsets; empty when there is no such group.
 func (a *Admin) ListGroupOffsets(ctx context.Context, group string) (map[TopicPartition]int64, error) {
 	doing := "listing offsets of group " + group
-	res, err := a.a.ListConsumerGroupOffsets(ctx, []kafka.ConsumerGroupTopicPartitions{{Group: group}},
-		kafka.SetAdminRequestTimeout(patienceOf(ctx)), kafka.SetAdminRequireStableOffsets(true))
+	// To an answer that its broker does not coordinate the group (any more) the library looks for the coordinator of the
+	// client's own group, and crashes where the client has none. So a consumer asks, which joins nothing.
+	via, err := NewTail(a.cfg, "")
 	if err != nil {
-		if ke, ok := errors.AsType[kafka.Error](err); ok && ke.Code() == kafka.ErrGroupIDNotFound {
+		return nil, err
+	}
+	defer via.Close()
+	var res kafka.ListConsumerGroupOffsetsResult
+	for {
+		res, err = via.ends.a.ListConsumerGroupOffsets(ctx, []kafka.ConsumerGroupTopicPartitions{{Group: group}},
+			kafka.SetAdminRequestTimeout(patienceOf(ctx)), kafka.SetAdminRequireStableOffsets(true))
+		ke, ok := errors.AsType[kafka.Error](err)
+		if err == nil {
+			break
+		}
+		if ok && ke.Code() == kafka.ErrGroupIDNotFound {
 			return map[TopicPartition]int64{}, nil
 		}
-		return nil, a.failed(ctx, doing, err)
+		if !ok || !coordinatorMoves(ke.Code()) {
+			return nil, a.failed(ctx, doing, err)
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, a.failed(ctx, doing, err)
+		}
 	}
 	out := map[TopicPartition]int64{}
 	for _, g := range res.ConsumerGroupsTopicPartitions {
@@ -260,6 +292,16 @@ func (a *Admin) ListGroupOffsets(ctx context.Context, group string) (map[TopicPa
 		}
 	}
 	return out, nil
+}
+
+// coordinatorMoves tells of an answer that passes once the group has a coordinator again.
+func coordinatorMoves(code kafka.ErrorCode) bool {
+	switch code {
+	case kafka.ErrNotCoordinator, kafka.ErrCoordinatorLoadInProgress, kafka.ErrCoordinatorNotAvailable:
+		return true
+	default:
+		return false
+	}
 }
 
 // AlterGroupOffsets sets committed offsets of a group that has no members; ErrGroupInUse when it has.

@@ -62,6 +62,13 @@ func TestAdminChangesOffsetsOfAGroupWithoutMembersOnly(t *testing.T) {
 		require.ErrorIs(t, a.AlterGroupOffsets(within(t), group, map[TopicPartition]int64{zero: 9}), ErrGroupInUse)
 		require.ErrorIs(t, a.DeleteGroup(within(t), group), ErrGroupInUse)
 		require.ErrorIs(t, a.DeleteGroupOffsets(within(t), group, []TopicPartition{zero}), ErrGroupInUse)
+		inUse := func(group string) bool {
+			used, err := a.GroupInUse(within(t), group, TopicPartition{Topic: topic, Partition: 1})
+			require.NoError(t, err)
+			return used
+		}
+		require.True(t, inUse(group))
+		require.False(t, inUse(unique("nobody")))
 		require.NoError(t, c.Leave(within(t)))
 		require.NoError(t, a.DeleteGroupOffsets(within(t), group, nil))
 		for range 2 { // the second time there is nothing to remove
@@ -70,6 +77,7 @@ func TestAdminChangesOffsetsOfAGroupWithoutMembersOnly(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, map[TopicPartition]int64{one: 4}, got)
 		}
+		require.False(t, inUse(group))
 		require.NoError(t, a.DeleteGroup(within(t), group))
 		require.ErrorContains(t, a.DeleteGroupOffsets(within(t), group, []TopicPartition{zero}), "removing offsets of group "+group)
 		require.NoError(t, a.DeleteGroup(within(t), group), "no such group is no error")

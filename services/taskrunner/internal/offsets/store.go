@@ -37,7 +37,7 @@ type Store struct {
 
 	reads chan struct{} // a token: whoever holds it reads the topic and may use what follows
 	tail  *kafkaio.Tail
-	all   map[string]map[string]known // by connector, then by identity
+	all   Table
 
 	ended   context.Context // by Close
 	end     context.CancelFunc
@@ -46,7 +46,7 @@ type Store struct {
 
 // NewStore makes a store. Close it.
 func NewStore(o Options) *Store {
-	s := &Store{o: o, reads: make(chan struct{}, 1), all: map[string]map[string]known{}}
+	s := &Store{o: o, reads: make(chan struct{}, 1), all: Table{}}
 	s.ended, s.end = context.WithCancel(context.Background()) // it lives as long as the store
 	return s
 }
@@ -144,57 +144,12 @@ const madeWithin = 30 * time.Second
 // take notes what records say; one that can't be read is told of and left out.
 func (s *Store) take(batch []kafkaio.Record) error {
 	for _, r := range batch {
-		connector, e, err := parse(r)
-		var id string
-		if err == nil {
-			id, err = identity(e.Partition)
-		}
-		if err != nil {
+		if err := s.all.Add(r); err != nil {
 			s.o.Logger.Error("CRITICAL: Failed to deserialize offset data when getting offsets; the record is left out",
 				slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Any("err", err))
-			continue
-		}
-		mine := s.all[connector]
-		if mine == nil {
-			mine = map[string]known{}
-			s.all[connector] = mine
-		}
-		if mine[id] = mine[id].with(written{string(r.Key), r.Timestamp, e}); len(mine[id]) == 0 {
-			delete(mine, id)
 		}
 	}
 	return nil
-}
-
-// known is what is known of one source partition: what was written under each of its keys, in the order of writing; the last
-// counts. Nearly always there is one key, but to Kafka {"a":1,"b":2} and {"b":2,"a":1} are two, and may lie in two partitions of
-// the topic, which are read in any order: their timestamps tell what was written last.
-type known []written
-
-type written struct {
-	key string
-	at  int64 // the record's timestamp
-	Entry
-}
-
-// with is what is known after one more record. Those of one key are in one partition and come in order.
-func (k known) with(w written) known {
-	k = slices.DeleteFunc(k, func(old written) bool { return old.key == w.key })
-	if w.Offset == nil {
-		return k
-	}
-	i := len(k)
-	for i > 0 && k[i-1].at > w.at {
-		i--
-	}
-	return slices.Insert(k, i, w)
-}
-
-func (k known) offset() record.SourceOffset {
-	if len(k) == 0 {
-		return nil
-	}
-	return k[len(k)-1].Offset
 }
 
 // of is what is known of a connector's source partitions, by identity.

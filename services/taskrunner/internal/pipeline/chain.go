@@ -57,6 +57,7 @@ func newChain(o Options) (c *chain, err error) {
 				return c, err
 			}
 		}
+		o.Metrics.Transform(alias, p.Class, p.Version)
 	}
 	return c, nil
 }
@@ -73,6 +74,7 @@ func (o *Options) predicate(alias string) (transform.Predicate, error) {
 	props := worker.Prefixed(o.Config, prefix)
 	delete(props, "type")
 	delete(props, "plugin.version")
+	o.Metrics.Predicate(alias, p.Class, p.Version)
 	pr := p.NewPredicate()
 	if err := pr.Configure(props); err != nil {
 		return pr, unusable(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 )
 
@@ -129,14 +130,14 @@ type queue struct {
 	topic   string
 	p       Producer
 	log     *slog.Logger
-	metrics *Metrics
+	metrics *connectmetrics.Job
 
 	mu     sync.Mutex
 	failed error // the first one since the last Settle
 }
 
 // NewQueue makes a dead letter queue of a producer, which it closes.
-func NewQueue(topic string, p Producer, log *slog.Logger, m *Metrics) DeadLetters {
+func NewQueue(topic string, p Producer, log *slog.Logger, m *connectmetrics.Job) DeadLetters {
 	return &queue{topic: topic, p: p, log: log, metrics: m}
 }
 
@@ -159,7 +160,7 @@ func (q *queue) Send(r kafkaio.Record) {
 
 func (q *queue) fail(err error) {
 	q.log.Error("Could not produce message to dead letter queue. topic="+q.topic, slog.Any("err", err))
-	q.metrics.lettersLost.Inc()
+	q.metrics.Wrong(connectmetrics.Errors{LettersLost: 1})
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.failed == nil {

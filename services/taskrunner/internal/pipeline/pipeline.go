@@ -9,6 +9,7 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"strings"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
@@ -16,6 +17,7 @@ import (
 	"github.com/millrace/millrace/sdk/header"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
 )
@@ -33,7 +35,7 @@ type Options struct {
 	DeadLetters func(topic string) (DeadLetters, error)
 	// Used is called with a record's topic once key, value and headers of it are converted; nil: nobody wants to know. Sinks only.
 	Used    func(topic string)
-	Metrics *Metrics
+	Metrics *connectmetrics.Job
 	Logger  *slog.Logger
 }
 
@@ -55,7 +57,7 @@ func New(o Options) (*Pipeline, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Metrics == nil {
-		o.Metrics = NewMetrics(nil)
+		o.Metrics = connectmetrics.Alone()
 	}
 	p := &Pipeline{used: o.Used}
 	var err error
@@ -96,6 +98,7 @@ func (o *Options) converter(key string, use converter.Use, fallback worker.Plugi
 	if err := conv.Configure(withType(c.Props, use), use); err != nil {
 		return nil, "", err
 	}
+	o.Metrics.Plugin(strings.ReplaceAll(key, ".", "-"), p.Class, p.Version)
 	return conv, p.Class, nil
 }
 
@@ -106,6 +109,7 @@ func (o *Options) headerConverter() (converter.HeaderConverter, string, error) {
 		return nil, "", err
 	}
 	conv := p.NewHeaderConverter()
+	o.Metrics.Plugin("header-converter", p.Class, p.Version)
 	return conv, p.Class, conv.Configure(withType(c.Props, converter.ForHeader))
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 )
 
@@ -56,7 +57,7 @@ type tolerance struct {
 	connector string
 	task      int
 	log       *slog.Logger
-	metrics   *Metrics
+	metrics   *connectmetrics.Job
 
 	retryFor, delayMax time.Duration
 	forever            bool
@@ -113,7 +114,7 @@ func (t *tolerance) judge(ctx context.Context, stage, class string, at *place, e
 			return false, ctx.Err()
 		}
 	}
-	t.metrics.failures.Inc()
+	t.metrics.Wrong(connectmetrics.Errors{Failures: 1})
 	return false, t.failed(ctx, stage, class, at, err)
 }
 
@@ -121,7 +122,7 @@ func (t *tolerance) judge(ctx context.Context, stage, class string, at *place, e
 func (t *tolerance) repeat(ctx context.Context, err error, step func() error) error {
 	deadline := time.Now().Add(t.retryFor)
 	for attempt := 0; connecterr.IsRetriable(err); attempt++ {
-		t.metrics.failures.Inc()
+		t.metrics.Wrong(connectmetrics.Errors{Failures: 1})
 		left := time.Until(deadline)
 		if !t.forever && left <= 0 {
 			return err
@@ -140,7 +141,7 @@ func (t *tolerance) repeat(ctx context.Context, err error, step func() error) er
 			timer.Stop()
 			return err
 		}
-		t.metrics.retries.Inc()
+		t.metrics.Wrong(connectmetrics.Errors{Retries: 1})
 		if err = step(); err == nil {
 			return nil
 		}
@@ -158,18 +159,18 @@ func keepThem(at *place) string {
 
 // failed reports a record that has failed for good, and says whether the task has, too.
 func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, cause error) error {
-	t.metrics.errors.Inc()
-	t.metrics.last.SetToCurrentTime()
+	wrong := connectmetrics.Errors{Records: 1}
+	defer func() { t.metrics.Wrong(wrong) }()
 	if t.logErrors {
 		where := ""
 		if t.logRecords {
 			where = ", where " + at.String()
 		}
 		t.log.ErrorContext(ctx, fmt.Sprintf("Error encountered in task %s-%d. Executing stage '%s' with class '%s'%s.", t.connector, t.task, stage, class, where), slog.Any("err", cause))
-		t.metrics.logged.Inc()
+		wrong.Logged = 1
 	}
 	if t.letters != nil && at.raw != nil {
-		t.metrics.letters.Inc()
+		wrong.Letters = 1
 		t.letters.Send(t.letter(stage, class, at.raw, cause))
 	}
 	if !t.all {
@@ -177,6 +178,6 @@ func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, 
 			stage, class, at, keepThem(at))
 		return connecterr.Wrap(connecterr.General, cause, "Tolerance exceeded in error handler")
 	}
-	t.metrics.skipped.Inc()
+	wrong.Skipped = 1
 	return nil
 }

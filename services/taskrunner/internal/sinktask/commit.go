@@ -17,23 +17,23 @@ func (t *task) commitSoon() error {
 	offsets, ok, err := t.durable(t.do, t.pos.offer(t.pos.assigned()))
 	if err != nil {
 		t.log.Error("Offset commit failed, rewinding to last committed offsets", "error", err)
-		t.count.commitFailed()
+		t.count.CommitFailed()
 		return t.rewind()
 	}
 	if !ok {
 		return nil
 	}
 	if len(offsets) == 0 {
-		t.count.committed(0)
+		t.count.Committed(0)
 		return nil
 	}
 	t.seq++
 	seq := t.seq
-	t.count.sequence(seq)
+	t.count.Sequence(seq)
 	t.committing, t.began, t.underway = true, time.Now(), offsets
 	t.consumer.CommitAsync(offsets, func(err error) {
 		if seq != t.seq {
-			t.count.commitStale()
+			t.count.CommitStale()
 			return
 		}
 		t.committing = false
@@ -47,13 +47,13 @@ func (t *task) answered(offsets sink.Offsets, err error) {
 	switch {
 	case err == nil:
 		t.pos.commit(offsets)
-		t.count.committed(time.Since(t.began))
-		t.count.active(t.pos.active())
+		t.count.Committed(time.Since(t.began))
+		t.count.Active(t.pos.active())
 	case errors.Is(err, job.ErrFenced):
 		t.fenced = err
 	default:
 		t.log.Error("Commit of offsets threw an unexpected exception", "offsets", len(offsets), "error", err)
-		t.count.commitFailed()
+		t.count.CommitFailed()
 	}
 }
 
@@ -76,6 +76,7 @@ func (t *task) durable(ctx context.Context, offered sink.Offsets) (commit sink.O
 		}
 		if len(answer) == 0 {
 			t.log.Debug("the task opted out by returning no offsets from preCommit")
+			t.count.Committed(0)
 			return nil, false, nil
 		}
 	case sink.Flusher:
@@ -161,7 +162,7 @@ func (t *task) closePartitions(parts []record.TopicPartition, commit bool) error
 		var err error
 		if offsets, _, err = t.durable(t.do, t.pos.offer(parts)); err != nil {
 			t.log.Warn("Offset commit failed during close", "error", err)
-			t.count.commitFailed()
+			t.count.CommitFailed()
 			offsets = nil
 		}
 	}
@@ -175,7 +176,7 @@ func (t *task) closePartitions(parts []record.TopicPartition, commit bool) error
 	ctx, cancel := context.WithTimeout(t.do, t.FlushTimeout)
 	defer cancel()
 	t.began = time.Now()
-	t.count.sequence(t.seq)
+	t.count.Sequence(t.seq)
 	t.answered(offsets, t.consumer.Commit(ctx, offsets))
 	if t.fenced != nil {
 		return t.fenced
@@ -202,5 +203,5 @@ func (t *task) drop(parts []record.TopicPartition) {
 	}
 	clear(t.batch[len(kept):])
 	t.batch = kept
-	t.count.partitions(len(t.pos.parts))
+	t.count.Partitions(len(t.pos.parts))
 }

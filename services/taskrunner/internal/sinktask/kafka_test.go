@@ -17,6 +17,7 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
@@ -75,7 +76,7 @@ type world struct {
 	name      string
 	out       *outside
 	reg       *prometheus.Registry
-	metrics   *Metrics
+	metrics   *connectmetrics.Set
 
 	uid         cluster.UID // of the connector, and which task of how many is started next
 	task, tasks int
@@ -85,7 +86,8 @@ func newWorld(t *testing.T, bootstrap string, partitions, each int) *world {
 	t.Helper()
 	w := &world{t: t, bootstrap: bootstrap, topic: unique("sink"), name: unique("c"), out: &outside{seen: map[int32][]int{}},
 		reg: prometheus.NewRegistry(), uid: "uid-1", tasks: 1}
-	w.metrics = NewMetrics(w.reg)
+	w.metrics = connectmetrics.New(connectmetrics.Options{})
+	w.reg.MustRegister(w.metrics)
 	cfg := kafkaio.Config{"bootstrap.servers": bootstrap}
 	a, err := kafkaio.NewAdmin(cfg, nil)
 	require.NoError(t, err)
@@ -145,7 +147,6 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 		},
 		Pipeline:      func(Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
 		FlushInterval: 100 * time.Millisecond, FlushTimeout: patience, ShutdownTimeout: patience,
-		Metrics: w.metrics,
 	}
 	if setup != nil {
 		setup(p, &d)
@@ -161,7 +162,7 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 	do, r.do = context.WithCancel(context.Background())
 	take, r.take = context.WithCancel(do)
 	go func() {
-		r.done <- in.Run(take, do, job.Env{Spec: spec, Report: reports{ev}, Target: make(chan cluster.TargetState)})
+		r.done <- in.Run(take, do, job.Env{Spec: spec, Report: reports{ev}, Target: make(chan cluster.TargetState), Metrics: w.metrics.Begin(w.name, spec.Job)})
 	}()
 	w.t.Cleanup(func() { r.do(); r.wait(w.t) })
 	return r
@@ -233,12 +234,12 @@ func TestManyRecordsArriveOnceAndARestartGoesOnFromTheCommit(t *testing.T) {
 
 		second := w.startTask(nil)
 		w.eventually("all records", func() bool { return w.out.count() >= partitions*each })
-		w.eventually("the metrics follow", func() bool { return gauge(w, "connect_sink_task_partition_count") == partitions })
+		w.eventually("the metrics follow", func() bool { return gauge(w, "kafka_connect_sink_task_metrics_partition_count") == partitions })
 		w.eventually("a commit without a stop", func() bool { return w.committed() == partitions*each })
 		second.take()
 		require.NoError(t, second.wait(t))
 		w.requireAll(partitions, each, 0)
-		require.Zero(t, gauge(w, "connect_sink_task_partition_count"), "the metrics are removed with the task")
+		require.Zero(t, gauge(w, "kafka_connect_sink_task_metrics_partition_count"), "its partitions are given back")
 	})
 }
 

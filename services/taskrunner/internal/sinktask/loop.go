@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 )
@@ -30,7 +31,7 @@ type task struct {
 	group   string
 	log     *slog.Logger
 	plugLog *slog.Logger // the plugin's own
-	count   *counters
+	count   *connectmetrics.Job
 	report  job.Reporter
 	topics  *job.Topics
 	do      context.Context
@@ -74,8 +75,11 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	t.do, t.report, t.topics, t.target = do, env.Report, env.Topics, env.Spec.Target
 	t.log = t.Logger.With("connector", t.spec.Name, "task", t.spec.Job.Task, "epoch", int64(t.spec.Epoch))
 	t.plugLog = obs.Named(t.log, t.plugin.TaskClass)
-	t.count = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
-	defer t.count.remove()
+	t.count = env.Counting()
+	t.count.Sink()
+	t.count.Type(string(t.plugin.Kind))
+	t.count.Plugin("connector", t.plugin.Class, t.plugin.Version)
+	t.count.Plugin("task", t.plugin.TaskClass, t.plugin.Version)
 	t.report.Version(t.plugin.Version)
 	if !t.awaitStarted(take, env.Target) {
 		return nil
@@ -155,7 +159,7 @@ func (t *task) prepare() error {
 	if err != nil {
 		return err
 	}
-	t.pipe, err = t.Pipeline(Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log, Topics: t.topics})
+	t.pipe, err = t.Pipeline(Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log, Topics: t.topics, Metrics: t.count})
 	if err != nil {
 		return err
 	}
@@ -257,7 +261,7 @@ func (t *task) turn() error {
 	}
 	if t.committing && now.Sub(t.began) >= t.FlushTimeout {
 		t.log.Warn("Commit of offsets timed out", "timeout", t.FlushTimeout)
-		t.count.commitFailed()
+		t.count.CommitFailed()
 		t.committing = false
 	}
 	if err := t.applyRewinds(); err != nil {
@@ -325,8 +329,8 @@ func (t *task) convert(recs []kafkaio.Record) error {
 		}
 		t.pos.consume(tp, first, last)
 	}
-	t.count.read(len(recs))
-	t.count.active(t.pos.active())
+	t.count.Read(len(recs))
+	t.count.Active(t.pos.active())
 	var err error
 	t.batch, err = t.pipe.Sink(t.do, recs, t.batch)
 	return err
@@ -344,7 +348,7 @@ func (t *task) put() error {
 	}
 	switch {
 	case err == nil:
-		t.count.put(len(t.batch), time.Since(began))
+		t.count.Put(len(t.batch), time.Since(began))
 		t.pos.accept()
 		clear(t.batch)
 		t.batch = t.batch[:0]
@@ -384,7 +388,11 @@ func (t *task) look() {
 		return
 	}
 	t.nextLook = now.Add(time.Second)
-	t.count.lag(t.consumer.Lag())
+	var most, sum int64
+	for _, n := range t.consumer.Lag() {
+		most, sum = max(most, n), sum+n
+	}
+	t.count.Lag(most, sum)
 }
 
 // reach bounds a look whether any broker answers.

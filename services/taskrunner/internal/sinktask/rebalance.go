@@ -21,7 +21,7 @@ func (r *rebalance) Assigned(parts []record.TopicPartition) error {
 		}
 		t.pos.assign(tp, start)
 	}
-	t.count.partitions(len(t.pos.parts))
+	t.count.Partitions(len(t.pos.parts))
 	if err := t.applyHolds(); err != nil {
 		return err
 	}

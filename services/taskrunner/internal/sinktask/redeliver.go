@@ -29,7 +29,7 @@ func (t *task) refuse(err error) error {
 		what = "no answer from Kafka whether this task still is the holder; its batch waits"
 	}
 	t.log.Error(what, "attempt", t.refused, "records", len(t.batch), "again_in", wait, "error", err)
-	t.count.refused()
+	t.count.Refused()
 	if t.refused == 1 {
 		return t.applyHolds()
 	}

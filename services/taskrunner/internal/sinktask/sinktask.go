@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 )
@@ -63,11 +64,12 @@ type ErrantPipeline interface {
 
 // Settings are a job's resolved settings, for the factories in Deps.
 type Settings struct {
-	Spec   cluster.JobSpec
-	Config map[string]string // the connector's, references resolved
-	Task   map[string]string // the task's, references resolved
-	Logger *slog.Logger      // carries connector and task
-	Topics *job.Topics       // is told what is read
+	Spec    cluster.JobSpec
+	Config  map[string]string // the connector's, references resolved
+	Task    map[string]string // the task's, references resolved
+	Logger  *slog.Logger      // carries connector and task
+	Topics  *job.Topics       // is told what is read
+	Metrics *connectmetrics.Job
 }
 
 // Deps is what sink tasks are made from. All fields without a stated default are needed.
@@ -91,8 +93,7 @@ type Deps struct {
 	Doubt     time.Duration
 	BatchSize int // most records of one Put unless the connector sets max.poll.records; 0 = 2000
 
-	Logger  *slog.Logger // nil: no log
-	Metrics *Metrics     // nil: not counted
+	Logger *slog.Logger // nil: no log
 
 	// Evict makes members leave that belong to no task any more; nil = kafkaio.EvictMembers. SweepAfter is when it is
 	// called after a connector's first task started; 0 = 2 s.
@@ -115,9 +116,6 @@ func New(d Deps) job.Factory {
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
-	}
-	if d.Metrics == nil {
-		d.Metrics = NewMetrics(nil)
 	}
 	if d.NewConsumer == nil {
 		d.NewConsumer = func(ctx context.Context, cc kafkaio.ConsumerConfig) (Consumer, error) {

@@ -114,7 +114,7 @@ func (w *atLeastOnce) tick(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, job.ErrFenced) {
 			return err
 		}
-		w.t.metrics.commitFailed()
+		w.t.metrics.CommitFailed()
 		w.t.log.Error("Failed to commit offsets; will try again on next flush interval with latest offsets", slog.Any(obs.KeyErr, err))
 	}
 	return nil
@@ -140,7 +140,7 @@ func (w *atLeastOnce) writeOffsets(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.t.metrics.committed(0, time.Since(began))
+		w.t.metrics.Committed(time.Since(began))
 		w.behind = nil
 	}
 	w.t.offsetsDurable(ctx)

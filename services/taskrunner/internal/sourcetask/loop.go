@@ -15,6 +15,7 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
@@ -36,7 +37,7 @@ type task struct {
 	writer   writer
 	bounds   *boundaries // nil unless the connector draws its own
 	plug     source.Task
-	metrics  *taskMetrics
+	metrics  *connectmetrics.Job
 
 	target <-chan cluster.TargetState
 	want   cluster.TargetState
@@ -72,8 +73,11 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	t.log = t.Logger.With(slog.String(obs.KeyConnector, t.spec.Name), slog.Int(obs.KeyTask, t.spec.Job.Task))
 	t.plugLog = obs.Named(t.log, t.plugin.TaskClass)
 	env.Report.Version(t.plugin.Version)
-	t.metrics = t.Metrics.task(t.spec.Name, t.spec.Job.Task)
-	defer t.metrics.close()
+	t.metrics = env.Counting()
+	t.metrics.Source(t.TransactionalID != nil)
+	t.metrics.Type(string(t.plugin.Kind))
+	t.metrics.Plugin("connector", t.plugin.Class, t.plugin.Version)
+	t.metrics.Plugin("task", t.plugin.TaskClass, t.plugin.Version)
 	defer func() {
 		if take.Err() != nil && !errors.Is(err, job.ErrFenced) && errors.Is(err, context.Canceled) {
 			err = nil // told to stop
@@ -123,7 +127,7 @@ func (t *task) setUp(ctx context.Context) error {
 	if t.config, err = t.Resolve(t.spec.TaskConfig); err != nil {
 		return err
 	}
-	s := Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log}
+	s := Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log, Metrics: t.metrics}
 	if t.pipe, err = t.Pipeline(s); err != nil {
 		return err
 	}
@@ -273,7 +277,7 @@ func (t *task) turn(poll, do context.Context) error {
 	if len(in) == 0 {
 		return t.writer.tick(do)
 	}
-	t.metrics.polled(len(in), time.Since(began))
+	t.metrics.Polled(len(in), time.Since(began))
 	return t.bounds.cut(in, func(part []record.Source, end boundary) error {
 		if err := t.write(do, part); err != nil {
 			return err
@@ -321,7 +325,7 @@ func (t *task) ensureTopics(ctx context.Context, out []kafkaio.Record) error {
 // durable tells the plugin that batches, in order, and everything before them are durable.
 func (t *task) durable(ctx context.Context, batches []*batch) {
 	for _, b := range batches {
-		t.metrics.written(len(b.out), len(b.in))
+		t.metrics.Written(len(b.out), len(b.in))
 		for i := range b.out {
 			t.env.Topics.Use(b.out[i].Topic)
 		}

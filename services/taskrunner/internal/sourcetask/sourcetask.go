@@ -22,6 +22,7 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 )
@@ -63,10 +64,11 @@ type Offsets interface {
 
 // Settings are a job's resolved settings, for the factories in Deps.
 type Settings struct {
-	Spec   cluster.JobSpec
-	Config map[string]string // the connector's, references resolved
-	Task   map[string]string // the task's, references resolved
-	Logger *slog.Logger      // carries connector and task
+	Spec    cluster.JobSpec
+	Config  map[string]string // the connector's, references resolved
+	Task    map[string]string // the task's, references resolved
+	Logger  *slog.Logger      // carries connector and task
+	Metrics *connectmetrics.Job
 }
 
 // Deps is what source tasks are made from. All fields without a stated default are needed.
@@ -88,8 +90,7 @@ type Deps struct {
 	ComplainAfter   time.Duration // Kafka may be silent at the start before that is shown; 0 = 10 s
 	ShutdownTimeout time.Duration // for the plugin's Stop, and again for closing the client; 0 = 5 s
 
-	Logger  *slog.Logger
-	Metrics *Metrics // nil: not counted
+	Logger *slog.Logger
 }
 
 // New makes the factory of source tasks.
@@ -101,9 +102,6 @@ func New(d Deps) job.Factory {
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
-	}
-	if d.Metrics == nil {
-		d.Metrics = NewMetrics(nil)
 	}
 	return func(spec cluster.JobSpec) (job.Instance, error) {
 		if spec.Job.IsInstance() {

@@ -156,7 +156,10 @@ func (w *transactions) end(ctx context.Context) error {
 	if err := w.t.producer.Commit(ctx); err != nil {
 		return err
 	}
-	w.t.metrics.committed(w.records, time.Since(began))
+	w.t.metrics.Committed(time.Since(began))
+	if w.records > 0 {
+		w.t.metrics.Transaction(w.records)
+	}
 	done := w.open
 	w.open, w.records = nil, 0
 	w.t.durable(ctx, done)

@@ -10,8 +10,10 @@ import (
 
 	"github.com/millrace/millrace/controlplane/clientconf"
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/secrets"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 )
 
 // Config is a worker's configuration.
@@ -33,6 +35,8 @@ type Config struct {
 	ExactlyOnce   bool
 	TopicCreation bool
 	TopicTracking bool // tasks tell which topics they use
+
+	MetricWindows connectmetrics.Windows
 
 	OverridePolicy    string // All, None, Principal or Allowlist
 	OverrideAllowlist []string
@@ -76,6 +80,10 @@ var Def = &config.Def{Keys: []config.Key{
 		Doc: "Whether it is kept which topics each connector's tasks use. Give the API the same value: it answers for it."},
 	{Name: "topic.tracking.allow.reset", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low,
 		Doc: "Whether users may clear that list. Only the API looks at it."},
+	{Name: "metrics.num.samples", Type: config.Int, Default: config.Default("2"), Importance: config.Low,
+		Doc: "Over how many windows rates, averages and maxima of metrics are.", Validators: []config.Rule{config.AtLeast(1)}},
+	{Name: "metrics.sample.window.ms", Type: config.Long, Default: config.Default("30000"), Importance: config.Low, Doc: "Length of such a window, in milliseconds.",
+		Validators: []config.Rule{config.AtLeast(0)}},
 	{Name: "connector.client.config.override.policy", Type: config.String, Default: config.Default("All"), Importance: config.Medium,
 		Doc: "Which client settings connectors may override: All, None, Principal or Allowlist.", Validators: []config.Rule{config.OneOf("All", "None", "Principal", "Allowlist")}},
 	{Name: "connector.client.config.override.allowlist", Type: config.List, Default: config.Default(""), Importance: config.Medium, Doc: "The settings that the policy Allowlist allows."},
@@ -95,6 +103,7 @@ func FromProperties(props map[string]string) (Config, error) {
 		OffsetsTopic: v.String("offset.storage.topic"), OffsetsReplication: int(v.Int("offset.storage.replication.factor")), OffsetsPartitions: int(v.Int("offset.storage.partitions")),
 		FlushInterval: ms("offset.flush.interval.ms"), FlushTimeout: ms("offset.flush.timeout.ms"), TaskShutdownTimeout: ms("task.shutdown.graceful.timeout.ms"),
 		ExactlyOnce: v.String("exactly.once.source.support") == "enabled", TopicCreation: v.Bool("topic.creation.enable"), TopicTracking: v.Bool("topic.tracking.enable"),
+		MetricWindows:  connectmetrics.Windows{Samples: int(v.Int("metrics.num.samples")), Length: ms("metrics.sample.window.ms")},
 		OverridePolicy: v.String("connector.client.config.override.policy"), OverrideAllowlist: v.List("connector.client.config.override.allowlist"),
 		props: props,
 	}
@@ -105,6 +114,15 @@ func FromProperties(props map[string]string) (Config, error) {
 		}
 	}
 	return c, nil
+}
+
+// Resolved is FromProperties with references resolved. Its errors don't show what references stand for.
+func Resolved(props map[string]string, refs *secrets.Resolver) (c Config, err error) {
+	err = refs.Read(props, func(props map[string]string) error {
+		c, err = FromProperties(props)
+		return err
+	})
+	return c, err
 }
 
 // Facts are what a configuration's check has to know of this worker.
