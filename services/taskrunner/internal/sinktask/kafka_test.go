@@ -143,7 +143,7 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 		ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) {
 			return kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil
 		},
-		Pipeline:      func(Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
+		Pipeline:      func(context.Context, Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
 		FlushInterval: 100 * time.Millisecond, FlushTimeout: patience, ShutdownTimeout: patience,
 		Metrics: w.metrics,
 	}
