@@ -147,7 +147,7 @@ func (s *Store) take(batch []kafkaio.Record) error {
 		connector, e, err := parse(r)
 		var id string
 		if err == nil {
-			id, err = identity(e.Partition)
+			id, err = Identity(e.Partition)
 		}
 		if err != nil {
 			s.o.Logger.Error("CRITICAL: Failed to deserialize offset data when getting offsets; the record is left out",
@@ -249,7 +249,7 @@ func (r reader) Offsets(ctx context.Context, ps []record.SourcePartition) ([]rec
 	ids := make([]string, len(ps))
 	for i, p := range ps {
 		var err error
-		if ids[i], err = identity(p); err != nil {
+		if ids[i], err = Identity(p); err != nil {
 			return nil, err
 		}
 	}
