@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/internal/obs"
@@ -23,6 +24,8 @@ type atLeastOnce struct {
 	next   time.Time // when offsets are due
 	landed newest    // of what was acknowledged without a gap; not yet written
 	gaveUp bool
+
+	refused atomic.Bool // a record was, since the last look; set by the producer
 }
 
 // flight is a batch whose acknowledgements are awaited.
@@ -45,13 +48,18 @@ type failure struct {
 	err error
 }
 
-func (f *flight) settle(i int, p record.Produced, err error) {
+// settled notes what became of a record; the producer calls it.
+func (w *atLeastOnce) settled(f *flight, i int, p record.Produced, err error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.left--
 	f.b.where[i] = p
 	if err != nil {
 		f.failed = append(f.failed, failure{i, err})
+	}
+	f.mu.Unlock()
+	if err != nil {
+		w.refused.Store(true)
+		w.t.wake()
 	}
 }
 
@@ -73,13 +81,13 @@ func (w *atLeastOnce) write(ctx context.Context, b *batch) error {
 	w.flight = append(w.flight, f)
 	for sent := 0; sent < len(b.out); {
 		from := sent
-		n, err := w.t.producer.Send(ctx, b.out[from:], func(i int, p record.Produced, err error) { f.settle(from+i, p, err) })
+		n, err := w.t.producer.Send(ctx, b.out[from:], func(i int, p record.Produced, err error) { w.settled(f, from+i, p, err) })
 		sent += n
 		if err == nil {
 			continue
 		}
 		if kafkaio.IsTooLarge(err) { // this record's fault alone: it is judged as one that the broker refused
-			f.settle(sent, record.Produced{}, err)
+			w.settled(f, sent, record.Produced{}, err)
 			sent++
 			continue
 		}
@@ -95,31 +103,33 @@ func (w *atLeastOnce) write(ctx context.Context, b *batch) error {
 }
 
 // land takes the batches from the front that are acknowledged, without a gap. Of a batch with a record that fails the task, what
-// comes before that record.
+// comes before that record. Where a record was refused, all batches are looked at: the failure need not wait for its turn.
 func (w *atLeastOnce) land(ctx context.Context) error {
-	n := 0
+	n, gap := 0, false
+	all := w.refused.Swap(false)
 	var batches []*batch
 	var fatal error
 	for _, f := range w.flight {
-		done := w.judge(ctx, f)
-		if fatal = f.fatal; fatal != nil {
-			if done { // acknowledgements of several Kafka partitions come in any order
-				w.landed.add(f.b.in[:f.head])
-			}
+		if gap && !all {
 			break
 		}
-		if !done {
-			break
+		done := w.judge(ctx, f)
+		if f.fatal != nil && fatal == nil {
+			fatal = f.fatal
+			if done && !gap { // acknowledgements of several Kafka partitions come in any order
+				w.landed.add(f.b.in[:f.head])
+			}
+		}
+		if gap = gap || !done || f.fatal != nil; gap {
+			continue
 		}
 		f.b.leaveOut(f.skipped)
 		batches = append(batches, f.b)
+		w.landed.add(f.b.in)
 		n++
 	}
 	w.flight = slices.Delete(w.flight, 0, n)
 	w.t.durable(ctx, batches)
-	for _, b := range batches {
-		w.landed.add(b.in)
-	}
 	return fatal
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,6 +48,10 @@ type task struct {
 
 	transactional bool
 	stopped       bool // the plugin was: it is told nothing more
+
+	// A record that Kafka refuses ends a poll that waits. Both are set from the producer's goroutine, too.
+	refused   atomic.Bool
+	interrupt atomic.Pointer[context.CancelFunc]
 }
 
 // batch is what one poll returned, on its way.
@@ -299,13 +304,16 @@ const retryPoll = 100 * time.Millisecond
 
 // turn is one poll and what follows from it. A poll that waits is ended when something is due.
 func (t *task) turn(poll, do context.Context) error {
-	began := time.Now()
-	asked := poll
+	asked, cancel := context.WithCancel(poll)
 	if due := t.writer.due(); !due.IsZero() {
-		var cancel context.CancelFunc
 		asked, cancel = context.WithDeadline(poll, due)
-		defer cancel()
 	}
+	defer cancel()
+	t.interrupt.Store(&cancel)
+	if t.refused.Swap(false) { // before anything could be interrupted
+		return t.writer.tick(do)
+	}
+	began := time.Now()
 	in, err := t.plug.Poll(asked)
 	switch {
 	case err == nil:
@@ -334,6 +342,14 @@ func (t *task) turn(poll, do context.Context) error {
 		}
 		return end.apply(do)
 	})
+}
+
+// wake ends the poll that waits, or keeps the next one from waiting, since a record was refused.
+func (t *task) wake() {
+	t.refused.Store(true)
+	if cancel := t.interrupt.Load(); cancel != nil {
+		(*cancel)()
+	}
 }
 
 // rest waits; its error is that ctx ended.
