@@ -30,12 +30,13 @@ type factories struct {
 	secrets *secrets.Resolver
 	offsets *offsets.Set
 	log     *slog.Logger
+	reload  *reloader
 
 	instance, sink, source job.Factory
 }
 
 func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secrets.Resolver, log *slog.Logger) (*factories, error) {
-	f := &factories{plugins: cfg.Plugins, worker: w, facts: facts, secrets: refs, log: log}
+	f := &factories{plugins: cfg.Plugins, worker: w, facts: facts, secrets: refs, log: log, reload: newReloader(refs, log)}
 	consumer, err := w.WorkerConsumer()
 	if err != nil {
 		return nil, err
@@ -115,6 +116,7 @@ func (f *factories) home(name string, config map[string]string) (*offsets.Home, 
 
 // factory makes the instance of any job.
 func (f *factories) factory(spec cluster.JobSpec) (job.Instance, error) {
+	f.reload.starting(spec)
 	in, err := f.make(spec)
 	if err != nil {
 		return nil, hide(err, func() []string { return f.secrets.Values(spec.Config) })
