@@ -332,6 +332,7 @@ func (t *task) convert(recs []kafkaio.Record) error {
 	t.count.active(t.pos.active())
 	var err error
 	t.batch, err = t.pipe.Sink(t.do, recs, t.batch)
+	clear(recs) // they would keep the memory of their batch until others take their places
 	return err
 }
 
