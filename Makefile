@@ -49,6 +49,10 @@ bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make ben
 hostile: ## send the REST API REQUESTS (1,000,000) malformed and odd requests
 	go test ./services/api/internal/httpapi -run TestHostile -v -timeout 30m -hostile $(or $(REQUESTS),1000000)
 
+.PHONY: kills
+kills: ## kill KILLS (100) task runners under load, with exactly-once sources and with at-least-once ones, and count what arrived
+	@go run ./tests/servers/cmd/servers run -- go test ./tests/cluster -run TestKills -v -timeout 240m -kills $(or $(KILLS),100)
+
 .PHONY: oracle
 oracle: ## ask a real Kafka Connect worker and Millrace the same, and compare: make oracle RECORDINGS="create offsets" for some
 	@go run ./tests/oracle $(RECORDINGS)

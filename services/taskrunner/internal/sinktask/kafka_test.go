@@ -79,6 +79,7 @@ type world struct {
 
 	uid         cluster.UID // of the connector, and which task of how many is started next
 	task, tasks int
+	config      map[string]string // of the connector; nil: it reads topic
 }
 
 func newWorld(t *testing.T, bootstrap string, partitions, each int) *world {
@@ -153,6 +154,9 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 	spec := cluster.JobSpec{
 		Job: cluster.TaskJob(w.uid, w.task), Name: w.name, Class: "FakeSink", Target: cluster.Started, TaskCount: w.tasks,
 		Config: cluster.ConfigOf(map[string]string{"topics": w.topic}),
+	}
+	if w.config != nil {
+		spec.Config = cluster.ConfigOf(w.config)
 	}
 	in, err := New(d)(spec)
 	require.NoError(w.t, err)
