@@ -60,7 +60,7 @@ func theFleet(t *testing.T) *fleet {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.f == nil && shared.err == nil {
-		shared.f, shared.err = begin(cluster.Options{Kafka: kafka(t), Schedulers: 2, Runners: 3, Race: true})
+		shared.f, shared.err = begin(cluster.Options{Kafka: kafka(t), Schedulers: 2, Runners: 3, Race: true}, "", pipelines)
 	}
 	require.NoError(t, shared.err)
 	return shared.f
@@ -97,17 +97,18 @@ func (f *fleet) end() (err error) {
 	return errors.Join(err, f.Close(context.Background()))
 }
 
-func begin(o cluster.Options) (*fleet, error) {
+// begin starts a cluster with so many pipelines. The prefix tells its connectors from those of other clusters beside the same Kafka.
+func begin(o cluster.Options, prefix string, pipelines int) (*fleet, error) {
 	ctx := context.Background()
 	c, err := cluster.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{Cluster: c, vane: "vane", target: "RUNNING"}
+	f := &fleet{Cluster: c, vane: prefix + "vane", target: "RUNNING"}
 	run := time.Now().UnixNano()
 	var topics, files []string
 	for i := range pipelines {
-		p := pipe{source: fmt.Sprintf("source-%d", i), topic: fmt.Sprintf("pipe-%d-%d", run, i), sink: fmt.Sprintf("sink-%d", i), file: filepath.Join(c.Dir, fmt.Sprintf("out-%d", i))}
+		p := pipe{source: fmt.Sprintf("%ssource-%d", prefix, i), topic: fmt.Sprintf("pipe-%d-%d", run, i), sink: fmt.Sprintf("%ssink-%d", prefix, i), file: filepath.Join(c.Dir, fmt.Sprintf("out-%d", i))}
 		f.pipes, topics, files = append(f.pipes, p), append(topics, p.topic), append(files, p.file)
 		for name, config := range map[string]map[string]string{p.source: sourceConfig(p.topic, throughput), p.sink: sinkConfig(p.topic, p.file)} {
 			if _, err := f.REST.Do(ctx, http.MethodPut, "/connectors/"+name+"/config", config); err != nil {
@@ -115,7 +116,7 @@ func begin(o cluster.Options) (*fleet, error) {
 			}
 		}
 	}
-	if _, err := f.REST.Do(ctx, http.MethodPut, "/connectors/vane/config", sourceConfig(fmt.Sprintf("vane-%d", run), 1)); err != nil {
+	if _, err := f.REST.Do(ctx, http.MethodPut, "/connectors/"+f.vane+"/config", sourceConfig(fmt.Sprintf("vane-%d", run), 1)); err != nil {
 		return nil, errors.Join(err, c.Close(ctx))
 	}
 	f.watch, err = canary.Watch(o.Kafka, topics, files)

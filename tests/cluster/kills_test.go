@@ -24,12 +24,16 @@ func TestKills_exactly_once(t *testing.T) {
 	killed(t, theFleet(t))
 }
 
+// fewer pipelines are enough beside those of the fleet.
+const fewer = 8
+
 // The same where sources write without transactions: nothing is lost.
 func TestKills_at_least_once(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a cluster")
 	}
-	f, err := begin(cluster.Options{Kafka: kafka(t), Schedulers: 1, Runners: 3, Race: true, Worker: "exactly.once.source.support=disabled"})
+	f, err := begin(cluster.Options{Kafka: kafka(t), Schedulers: 1, Runners: 3, Race: true,
+		Worker: fmt.Sprintf("exactly.once.source.support=disabled,group.id=alo,offset.storage.topic=alo-offsets-%d", time.Now().UnixNano())}, "alo-", fewer)
 	require.NoError(t, err)
 	f.atLeastOnce = true
 	t.Cleanup(func() { require.NoError(t, f.end()) })
