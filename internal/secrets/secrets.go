@@ -163,7 +163,7 @@ func (r *Resolver) Digest(cfgs ...cluster.Config) (string, error) {
 		for _, at := range slices.SortedFunc(maps.Keys(found), comparePlaces) {
 			some = true
 			for _, key := range slices.Sorted(maps.Keys(found[at])) {
-				fmt.Fprintf(h, "%d %q %q %q %q\n", i, at.provider, at.path, key, found[at][key])
+				h.Write(fmt.Appendf(nil, "%d %q %q %q %q\n", i, at.provider, at.path, key, found[at][key])) // never fails
 			}
 		}
 	}

@@ -61,7 +61,7 @@ func TestRuntime_9_jobs_start_anew_when_a_value_changes_and_only_then(t *testing
 			return err
 		}}, nil
 	}})
-	defer sup.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // they end at once
+	defer sup.Close(context.WithoutCancel(t.Context()))
 	sup.Begin("s")
 	ref := "${file:" + file + ":password}"
 	for i, config := range []map[string]string{{"name": "restarts", "db.password": ref}, {"name": "says none", "db.password": ref, "config.action.reload": "none"}, {"name": "has none"}, {"name": "in its task"}} {

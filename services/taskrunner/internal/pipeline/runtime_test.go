@@ -39,7 +39,7 @@ func TestRuntime_7_2_a_panic_in_a_plugin_is_the_failure_of_one_record(t *testing
 	panics := func(r *transform.Record) (bool, error) {
 		if r.KafkaOffset == 11 {
 			var m map[string]int
-			m["x"] = 1
+			m["x"] = 1 //nolint:staticcheck // the fault
 		}
 		return true, nil
 	}
@@ -131,7 +131,7 @@ func TestRuntime_7_2_no_record_is_skipped_in_silence(t *testing.T) {
 		require.Contains(t, s.log.String(), "records=3")
 		require.Contains(t, s.log.String(), "no such column")
 		require.Contains(t, s.log.String(), "consumed record is {topic='t', partition=1, offset=10}")
-		time.Sleep(2 * time.Second) // of the bubble
+		<-time.After(2 * time.Second) // of the bubble
 		_, err := p.Sink(t.Context(), raw(`1`), nil)
 		require.NoError(t, err)
 		require.Contains(t, s.log.String(), "records=13")
