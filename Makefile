@@ -53,6 +53,10 @@ hostile: ## send the REST API REQUESTS (1,000,000) malformed and odd requests
 mutants/rest: ## break the REST API in one place at a time: the tests of its contract must fail each time. MUTANT="name of one"
 	@go run ./tests/mutants $(if $(MUTANT),"$(MUTANT)")
 
+.PHONY: kills
+kills: ## kill KILLS (100) task runners under load, with exactly-once sources and with at-least-once ones, and count what arrived
+	@go run ./tests/servers/cmd/servers run -- go test ./tests/cluster -run TestKills -v -timeout 240m -kills $(or $(KILLS),100)
+
 .PHONY: oracle
 oracle: ## ask a real Kafka Connect worker and Millrace the same, compare, and record the answers: make oracle RECORDINGS="create offsets" for some
 	@go run ./tests/oracle $(RECORDINGS)

@@ -7,6 +7,9 @@ package secrets
 
 import (
 	"cmp"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -74,6 +77,10 @@ func (r *Resolver) Providers() []string { return slices.Sorted(maps.Keys(r.provi
 // place is where keys are looked up.
 type place struct{ provider, path string }
 
+func comparePlaces(a, b place) int {
+	return cmp.Or(strings.Compare(a.provider, b.provider), strings.Compare(a.path, b.path))
+}
+
 // look looks up what a configuration refers to, each path once; nil when it refers to nothing.
 func (r *Resolver) look(cfg cluster.Config) (map[place]map[string]string, error) {
 	wanted := map[place][]string{}
@@ -91,7 +98,7 @@ func (r *Resolver) look(cfg cluster.Config) (map[place]map[string]string, error)
 		return nil, nil
 	}
 	found := map[place]map[string]string{}
-	for _, at := range slices.SortedFunc(maps.Keys(wanted), func(a, b place) int { return strings.Compare(a.provider+"\x00"+a.path, b.provider+"\x00"+b.path) }) {
+	for _, at := range slices.SortedFunc(maps.Keys(wanted), comparePlaces) {
 		values, err := r.providers[at.provider].Get(at.path, wanted[at])
 		if err != nil {
 			return nil, err
@@ -142,6 +149,32 @@ func (r *Resolver) Values(cfg cluster.Config) (all []string) {
 	slices.SortFunc(all, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	return slices.Compact(all)
 }
+
+// Digest is the same as long as the references in configurations stand for the same; "" when there are none. It does not tell
+// what they stand for.
+func (r *Resolver) Digest(cfgs ...cluster.Config) (string, error) {
+	h := hmac.New(sha256.New, digestKey)
+	some := false
+	for i, cfg := range cfgs {
+		found, err := r.look(cfg)
+		if err != nil {
+			return "", err
+		}
+		for _, at := range slices.SortedFunc(maps.Keys(found), comparePlaces) {
+			some = true
+			for _, key := range slices.Sorted(maps.Keys(found[at])) {
+				h.Write(fmt.Appendf(nil, "%d %q %q %q %q\n", i, at.provider, at.path, key, found[at][key])) // never fails
+			}
+		}
+	}
+	if !some {
+		return "", nil
+	}
+	return string(h.Sum(nil)), nil
+}
+
+// digestKey is this process's own, so that a digest is of no use elsewhere.
+var digestKey = []byte(rand.Text())
 
 // Properties replaces the references in worker properties, but for those that define the providers.
 func (r *Resolver) Properties(props map[string]string) (map[string]string, error) {

@@ -166,3 +166,46 @@ func TestProperties_files_are_read_as_Java_does(t *testing.T) {
 		require.Error(t, err, bad)
 	}
 }
+
+func TestRuntime_9_a_digest_tells_whether_the_values_are_the_same_and_not_which_they_are(t *testing.T) {
+	t.Parallel()
+	values := mutable{"a": "one", "b": "two", "unused": "x"}
+	r := New(map[string]Provider{"p": values})
+	cfg := cluster.ConfigOf(map[string]string{"k": "${p:a} and ${p:path:b}", "plain": "x", "unknown": "${q:a}"})
+	first, err := r.Digest(cfg, nil)
+	require.NoError(t, err)
+	require.NotEmpty(t, first)
+	require.NotContains(t, first, "one")
+	values["unused"] = "y"
+	same, err := r.Digest(cfg, nil)
+	require.NoError(t, err)
+	require.Equal(t, first, same)
+	for key, value := range map[string]string{"a": "One", "b": ""} {
+		was := values[key]
+		values[key] = value
+		other, err := r.Digest(cfg, nil)
+		require.NoError(t, err)
+		require.NotEqual(t, first, other, key)
+		values[key] = was
+	}
+	delete(values, "b")
+	other, err := r.Digest(cfg, nil)
+	require.NoError(t, err)
+	require.NotEqual(t, first, other, "a key that is gone")
+	none, err := r.Digest(cluster.ConfigOf(map[string]string{"plain": "x", "unknown": "${q:a}"}), nil)
+	require.NoError(t, err)
+	require.Empty(t, none)
+}
+
+// mutable is a provider whose values a test changes.
+type mutable map[string]string
+
+func (m mutable) Get(_ string, keys []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, k := range keys {
+		if v, ok := m[k]; ok {
+			out[k] = v
+		}
+	}
+	return out, nil
+}

@@ -59,6 +59,9 @@ func (s *Service) process() *childproc.Process {
 // Kill ends the process as a crash would.
 func (s *Service) Kill() error { return s.process().Kill() }
 
+// Ask asks the process to end in order, and does not wait.
+func (s *Service) Ask() error { return s.process().Signal(syscall.SIGTERM) }
+
 // Freeze stops all threads of the process; Thaw lets them go on.
 func (s *Service) Freeze() error { return s.process().Signal(syscall.SIGSTOP) }
 

@@ -214,7 +214,7 @@ func (a *allinone) runner(ctx context.Context, i int) (lifecycle.CloseFunc, erro
 	maps.Copy(props, a.cfg.Worker)
 	props["bootstrap.servers"] = a.info.Kafka
 	return a.service(ctx, name, func(ctx context.Context, ready func()) error {
-		return runner.Run(ctx, runner.Config{WorkerID: a.workerID(i), NATS: a.bus(), Worker: props, Plugins: a.cfg.Plugins,
+		return runner.Run(ctx, runner.Config{WorkerID: a.workerID(i), NATS: a.bus(), Worker: props, Plugins: a.cfg.Plugins, ReloadInterval: runner.DefaultReloadInterval,
 			Logger: a.log.With(slog.String("service", name)), Registerer: a.metrics(name), Ready: func(info runner.Info) {
 				a.info.Runners = append(a.info.Runners, info.WorkerID)
 				ready()

@@ -30,12 +30,13 @@ type factories struct {
 	secrets *secrets.Resolver
 	offsets *offsets.Set
 	log     *slog.Logger
+	reload  *reloader
 
 	instance, sink, source job.Factory
 }
 
 func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secrets.Resolver, log *slog.Logger) (*factories, error) {
-	f := &factories{plugins: cfg.Plugins, worker: w, facts: facts, secrets: refs, log: log}
+	f := &factories{plugins: cfg.Plugins, worker: w, facts: facts, secrets: refs, log: log, reload: newReloader(refs, log)}
 	consumer, err := w.WorkerConsumer()
 	if err != nil {
 		return nil, err
@@ -53,9 +54,11 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 		}})
 	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer,
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask),
-		Pipeline: func(s sinktask.Settings) (sinktask.Pipeline, error) {
+		Pipeline: func(ctx context.Context, s sinktask.Settings) (sinktask.Pipeline, error) {
 			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Used: s.Topics.Use,
-				Metrics: s.Metrics, Logger: s.Logger, DeadLetters: func(topic string) (pipeline.DeadLetters, error) { return f.deadLetters(s, topic) }})
+				Metrics: s.Metrics, Logger: s.Logger, DeadLetters: func(topic string, replication int) (pipeline.DeadLetters, error) {
+					return f.deadLetters(ctx, s, kafkaio.Topic{Name: topic, Partitions: 1, Replication: replication})
+				}})
 			if err != nil {
 				return nil, err
 			}
@@ -112,6 +115,7 @@ func (f *factories) home(name string, config map[string]string) (*offsets.Home, 
 
 // factory makes the instance of any job.
 func (f *factories) factory(spec cluster.JobSpec) (job.Instance, error) {
+	f.reload.starting(spec)
 	in, err := f.make(spec)
 	if err != nil {
 		return nil, hide(err, func() []string { return f.secrets.Values(spec.Config) })
@@ -161,7 +165,10 @@ func (f *factories) close(context.Context) error {
 }
 
 // deadLetters makes a sink task's dead letter queue.
-func (f *factories) deadLetters(s sinktask.Settings, topic string) (pipeline.DeadLetters, error) {
+func (f *factories) deadLetters(ctx context.Context, s sinktask.Settings, topic kafkaio.Topic) (pipeline.DeadLetters, error) {
+	if err := f.ensureDeadLetters(ctx, s, topic); err != nil {
+		return nil, err
+	}
 	client, err := f.worker.Producer(s.Config, s.Spec.Job, s.Spec.Name, true)
 	if err != nil {
 		return nil, err
@@ -170,7 +177,32 @@ func (f *factories) deadLetters(s sinktask.Settings, topic string) (pipeline.Dea
 	if err != nil {
 		return nil, err
 	}
-	return pipeline.NewQueue(topic, p, s.Logger, s.Metrics), nil
+	return pipeline.NewQueue(topic.Name, p, s.Logger, s.Metrics), nil
+}
+
+// deadLettersTime is how long a task waits at its start for Kafka to say that the topic of its dead letter queue is there.
+const deadLettersTime = 30 * time.Second
+
+// ensureDeadLetters makes the topic of a dead letter queue unless it is there. A Kafka that does not answer is no reason to
+// fail: the task goes on trying to read, and what it can't set aside it does not commit.
+func (f *factories) ensureDeadLetters(ctx context.Context, s sinktask.Settings, topic kafkaio.Topic) error {
+	client, err := f.worker.DeadLetterAdmin(s.Config, s.Spec.Job, s.Spec.Name)
+	if err != nil {
+		return err
+	}
+	admin, err := kafkaio.NewAdmin(client, s.Logger)
+	if err != nil {
+		return err
+	}
+	defer admin.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is under way
+	ctx, cancel := context.WithTimeout(ctx, deadLettersTime)
+	defer cancel()
+	err = pipeline.EnsureTopic(ctx, admin, topic, s.Logger)
+	if connecterr.IsRetriable(err) {
+		s.Logger.WarnContext(ctx, "whether the topic of the dead letter queue is there is not known, since Kafka does not answer", slog.String(obs.KeyTopic, topic.Name), slog.Any(obs.KeyErr, err))
+		return nil
+	}
+	return err
 }
 
 // checkSource is what Kafka Connect checks of a source before it starts it: how its topics are made.

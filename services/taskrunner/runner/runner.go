@@ -59,6 +59,9 @@ type Config struct {
 	APIs           []string
 	AllowAnonymous bool
 
+	// ReloadInterval is how often it is looked whether what references in configurations stand for has changed; 0: never.
+	ReloadInterval time.Duration
+
 	AdminListen string
 	Heartbeat   time.Duration // default 1 s
 	// DrainTimeout is how long a runner that was told to stop waits for its jobs to move elsewhere. What has not moved then
@@ -80,6 +83,9 @@ type Info struct {
 	Admin    string // bound address of the admin listener; "" without one
 	REST     string // bound address of the door to the REST API; "" without one
 }
+
+// DefaultReloadInterval is ReloadInterval where nobody says otherwise.
+const DefaultReloadInterval = 30 * time.Second
 
 // How long the parts may take to close.
 const (
@@ -203,6 +209,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		{Name: "jobs", Reason: "what did not move elsewhere is stopped here", Timeout: 2*grace + closeMargin, Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			return sup.Close, nil
 		}},
+		{Name: "reload", Reason: "starts nothing anew once jobs are to end", Start: lifecycle.Background(func(ctx context.Context) {
+			if cfg.ReloadInterval > 0 {
+				kinds.reload.run(ctx, cfg.ReloadInterval, sup)
+			}
+		})},
 		{Name: "validation", Reason: "answers as long as we take jobs", Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			return kinds.serveValidation(bus)
 		}},

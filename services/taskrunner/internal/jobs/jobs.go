@@ -113,6 +113,16 @@ func (s *Supervisor) Apply(spec cluster.JobSpec) {
 	sl.offer(spec)
 }
 
+// Renew starts the job anew as it is wanted, if it is still held under this epoch: what its configuration stands for has changed.
+func (s *Supervisor) Renew(id cluster.JobID, epoch cluster.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sl := s.slots[id]; sl != nil && sl.want != nil && sl.want.Epoch == epoch {
+		sl.renew = true
+		sl.poke()
+	}
+}
+
 // Release lets go of a job under an epoch. What is not held under it, perhaps because the assignment never came, is said to
 // be let go of at once: somebody waits for that word.
 func (s *Supervisor) Release(id cluster.JobID, session cluster.SessionID, epoch cluster.Epoch) {

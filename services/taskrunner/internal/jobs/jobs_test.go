@@ -266,6 +266,37 @@ func TestSupervisor_a_failure_stays_failed_with_its_trace_until_a_restart(t *tes
 	})
 }
 
+func TestSupervisor_renews_what_runs_and_what_has_failed_but_not_what_is_another_epochs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var fail atomic.Bool
+		w := newWorld(t, func(take, do context.Context, env job.Env) error {
+			if fail.Load() {
+				return errors.New("the password is wrong")
+			}
+			return follow(take, do, env)
+		})
+		s := spec(1, 1)
+		w.Renew(s.Job, s.Epoch) // not here yet
+		w.Apply(s)
+		synctest.Wait()
+		require.Len(t, w.started(), 1)
+		w.Renew(s.Job, s.Epoch+1)
+		synctest.Wait()
+		require.Len(t, w.started(), 1)
+		fail.Store(true)
+		w.Renew(s.Job, s.Epoch)
+		synctest.Wait()
+		require.Len(t, w.started(), 2)
+		fail.Store(false)
+		w.Renew(s.Job, s.Epoch)
+		synctest.Wait()
+		require.Len(t, w.started(), 3)
+		require.Equal(t, 1, w.mostAtOnce())
+		require.Equal(t, []cluster.State{cluster.StateRunning, cluster.StateFailed, cluster.StateRunning}, states(w.out.take()))
+	})
+}
+
 func TestSupervisor_a_panic_fails_its_own_job_with_the_stack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

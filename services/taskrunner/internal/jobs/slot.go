@@ -36,6 +36,7 @@ type slot struct {
 	tries  int                 // fenced starts in a row
 	stuck  bool                // the last run was abandoned
 	count  *connectmetrics.Job // of the last run; nil before the first
+	renew  bool                // what runs, or has failed, is to start anew
 }
 
 // run is one run of one instance.
@@ -147,7 +148,7 @@ func (sl *slot) next() (action, *run) {
 	switch {
 	case w == nil:
 		return doEnd, cur
-	case cur != nil && differs(cur.spec, *w):
+	case cur != nil && (sl.renew || differs(cur.spec, *w)):
 		return doReplace, cur
 	case cur != nil && (cur.spec.Revision != w.Revision || cur.spec.Target != w.Target):
 		return doRetarget, cur
@@ -155,7 +156,7 @@ func (sl *slot) next() (action, *run) {
 		return doNothing, cur
 	case sl.fenced:
 		return doNothing, nil
-	case sl.failed == nil || differs(*sl.failed, *w):
+	case sl.failed == nil || sl.renew || differs(*sl.failed, *w):
 		return doStart, nil
 	case sl.failed.Target != w.Target && w.Target == cluster.Stopped:
 		return doStart, nil // stopping clears the failure, as Kafka Connect does
@@ -198,7 +199,7 @@ func (sl *slot) start() {
 	take, takeEnd := context.WithCancel(context.Background())
 	do, doEnd := context.WithCancel(context.Background())
 	r.take, r.do = takeEnd, func() { takeEnd(); doEnd() }
-	sl.cur, sl.failed = r, nil
+	sl.cur, sl.failed, sl.renew = r, nil, false
 	sl.count = s.o.Series.Begin(spec.Name, spec.Job)
 	count := sl.count
 	s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -91,16 +92,31 @@ func RequiresAbort(err error) bool {
 
 // IsUnknownTopic tells that Kafka does not know the topic or partition.
 func IsUnknownTopic(err error) bool {
+	return hasCode(err, kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic, kafka.ErrUnknownPartition, kafka.ErrUnknownTopicID)
+}
+
+// IsTooLarge tells that one record is larger than the producer or the broker allows: others of the batch may not be.
+func IsTooLarge(err error) bool {
+	return hasCode(err, kafka.ErrMsgSizeTooLarge, kafka.ErrRecordListTooLarge)
+}
+
+// IsForbidden tells that credentials or rights are missing.
+func IsForbidden(err error) bool {
 	ke, ok := errors.AsType[kafka.Error](err)
-	if !ok {
-		return false
-	}
-	switch ke.Code() {
-	case kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownTopic, kafka.ErrUnknownPartition, kafka.ErrUnknownTopicID:
-		return true
-	default:
-		return false
-	}
+	return ok && verdictOf(ke.Code()) == forbidden
+}
+
+// IsUnsupported tells that the broker is too old for what it was asked.
+func IsUnsupported(err error) bool {
+	return hasCode(err, kafka.ErrUnsupportedVersion, kafka.ErrUnsupportedFeature)
+}
+
+// IsInvalidConfig tells that the broker refuses the settings of a topic.
+func IsInvalidConfig(err error) bool { return hasCode(err, kafka.ErrInvalidConfig) }
+
+func hasCode(err error, codes ...kafka.ErrorCode) bool {
+	ke, ok := errors.AsType[kafka.Error](err)
+	return ok && slices.Contains(codes, ke.Code())
 }
 
 // gaveUp is the error of a wait that ctx ended: retriable, and it names what the client last complained about.

@@ -2,6 +2,7 @@ package offsets
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -74,6 +75,8 @@ func appendValue(b []byte, name string, v any) ([]byte, error) {
 		return strconv.AppendBool(b, v), nil
 	case string:
 		return appendString(b, v), nil
+	case []byte:
+		return appendString(b, base64.StdEncoding.EncodeToString(v)), nil
 	case int:
 		return strconv.AppendInt(b, int64(v), 10), nil
 	case int8:
@@ -250,8 +253,8 @@ func readMap(b []byte) (*data.Map, error) {
 	return m, nil
 }
 
-// identity is the same for partitions that are the same, whatever the order of their fields and the width of their numbers.
-func identity(p record.SourcePartition) (string, error) {
+// Identity is the same for partitions that are the same, whatever the order of their fields and the width of their numbers.
+func Identity(p record.SourcePartition) (string, error) {
 	if p == nil {
 		return "null", nil
 	}

@@ -234,7 +234,7 @@ func (h *Home) Change(ctx context.Context, entries []Entry) (Change, error) {
 	byID := map[string]Entry{}
 	var order []string
 	for _, e := range entries {
-		id, err := identity(e.Partition)
+		id, err := Identity(e.Partition)
 		if err != nil {
 			return Change{}, err
 		}

@@ -51,9 +51,9 @@ func TestRecords_refuse_what_an_offset_may_not_hold(t *testing.T) {
 func TestIdentity_ignores_order_and_width_and_nothing_else(t *testing.T) {
 	t.Parallel()
 	same := func(a, b *data.Map) bool {
-		x, err := identity(a)
+		x, err := Identity(a)
 		require.NoError(t, err)
-		y, err := identity(b)
+		y, err := Identity(b)
 		require.NoError(t, err)
 		return x == y
 	}

@@ -204,7 +204,7 @@ func (r reader) Offsets(ctx context.Context, ps []record.SourcePartition) ([]rec
 	ids := make([]string, len(ps))
 	for i, p := range ps {
 		var err error
-		if ids[i], err = identity(p); err != nil {
+		if ids[i], err = Identity(p); err != nil {
 			return nil, err
 		}
 	}

@@ -17,7 +17,7 @@ func (t Table) Add(r kafkaio.Record) error {
 	if err != nil {
 		return err
 	}
-	id, err := identity(e.Partition)
+	id, err := Identity(e.Partition)
 	if err != nil {
 		return err
 	}
@@ -46,20 +46,20 @@ func (t Table) Entries(connector string) []Entry {
 func Missing(of, in []Entry) (missing []Entry, differs bool, err error) {
 	have := map[string]string{}
 	for _, e := range in {
-		id, err := identity(e.Partition)
+		id, err := Identity(e.Partition)
 		if err != nil {
 			return nil, false, err
 		}
-		if have[id], err = identity(e.Offset); err != nil {
+		if have[id], err = Identity(e.Offset); err != nil {
 			return nil, false, err
 		}
 	}
 	for _, e := range of {
-		id, err := identity(e.Partition)
+		id, err := Identity(e.Partition)
 		if err != nil {
 			return nil, false, err
 		}
-		offset, err := identity(e.Offset)
+		offset, err := Identity(e.Offset)
 		if err != nil {
 			return nil, false, err
 		}

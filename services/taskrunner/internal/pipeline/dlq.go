@@ -32,21 +32,31 @@ func (t *tolerance) letter(stage, class string, raw *kafkaio.Record, cause error
 		return r
 	}
 	r.Headers = append([]kafkaio.Header{}, raw.Headers...)
-	for _, h := range []struct{ key, value string }{
-		{"topic", raw.Topic}, {"partition", strconv.Itoa(int(raw.Partition))}, {"offset", strconv.FormatInt(raw.Offset, 10)},
-		{"connector.name", t.connector}, {"task.id", strconv.Itoa(t.task)}, {"stage", stage}, {"class.name", class},
-		{"exception.class.name", connecterr.ClassOf(cause)}, {"exception.message", message(cause)}, {"exception.stacktrace", connecterr.Trace(cause)},
+	for _, h := range []struct {
+		key   string
+		value []byte
+	}{
+		{"topic", []byte(raw.Topic)}, {"partition", strconv.AppendInt(nil, int64(raw.Partition), 10)}, {"offset", strconv.AppendInt(nil, raw.Offset, 10)},
+		{"connector.name", []byte(t.connector)}, {"task.id", strconv.AppendInt(nil, int64(t.task), 10)}, {"stage", []byte(stage)}, {"class.name", []byte(class)},
+		{"exception.class.name", []byte(connecterr.ClassOf(cause))}, {"exception.message", message(cause)}, {"exception.stacktrace", []byte(connecterr.Trace(cause))},
 	} {
-		r.Headers = append(r.Headers, kafkaio.Header{Key: "__connect.errors." + h.key, Value: []byte(h.value)})
+		r.Headers = append(r.Headers, kafkaio.Header{Key: "__connect.errors." + h.key, Value: h.value})
 	}
 	return r
 }
 
-func message(err error) string {
-	if e, ok := errors.AsType[*connecterr.Error](err); ok && e.Message != "" {
-		return e.Message
+// message is the text of an error without that of its causes; nil for one that has none.
+func message(err error) []byte {
+	e, ok := errors.AsType[*connecterr.Error](err)
+	switch {
+	case !ok:
+		return []byte(err.Error())
+	case e.Message != "":
+		return []byte(e.Message)
+	case e.Cause != nil:
+		return []byte(e.Error())
 	}
-	return err.Error()
+	return nil
 }
 
 // errant is the reporter that plugins get.
@@ -65,26 +75,44 @@ func (e errant) Report(ctx context.Context, r *record.Sink, cause error) error {
 	return err
 }
 
-// keptBatches is for how many batches the consumed bytes are kept, for plugins that report records later than in the Put
-// that brought them.
-const keptBatches = 8
+// Of how many batches, and of how many bytes besides the newest batch, the consumed records are kept, for plugins that report
+// records later than in the Put that brought them.
+const (
+	keptBatches = 8
+	keptBytes   = 16 << 20
+)
+
+// kept is a consumed batch.
+type kept struct {
+	records []kafkaio.Record
+	bytes   int
+}
 
 // keep remembers the consumed bytes of a batch, if anybody may ask for them.
 func (p *Pipeline) keep(in []kafkaio.Record) {
 	if len(in) == 0 || p.ErrantRecords() == nil {
 		return
 	}
-	if len(p.kept) == keptBatches {
-		p.kept = append(p.kept[:0], p.kept[1:]...)
+	older := 0
+	from := len(p.kept)
+	for from > 0 && len(p.kept)-from < keptBatches-1 && older+p.kept[from-1].bytes <= keptBytes {
+		from--
+		older += p.kept[from].bytes
 	}
-	p.kept = append(p.kept, slices.Clone(in))
+	left := copy(p.kept, p.kept[from:])
+	clear(p.kept[left:])
+	k := kept{records: slices.Clone(in)}
+	for i := range in {
+		k.bytes += len(in[i].Key) + len(in[i].Value)
+	}
+	p.kept = append(p.kept[:left], k)
 }
 
 // rawOf is a record as it was consumed or, for one from long ago, as it is converted back.
 func (p *Pipeline) rawOf(r *record.Sink) (*kafkaio.Record, error) {
 	for i := len(p.kept) - 1; i >= 0; i-- {
-		for k := range p.kept[i] {
-			raw := &p.kept[i][k]
+		for k := range p.kept[i].records {
+			raw := &p.kept[i].records[k]
 			if raw.Offset == r.OriginalOffset && raw.Partition == r.OriginalPartition && raw.Topic == r.OriginalTopic {
 				return raw, nil
 			}
@@ -109,6 +137,7 @@ func (p *Pipeline) ErrantRecords() sink.ErrantRecordReporter {
 
 // Settle waits until everything set aside so far is durable. An error means that it may not be.
 func (p *Pipeline) Settle(ctx context.Context) error {
+	p.tol.tell(ctx, false)
 	if p.tol.letters == nil {
 		return nil
 	}
@@ -139,6 +168,29 @@ type queue struct {
 // NewQueue makes a dead letter queue of a producer, which it closes.
 func NewQueue(topic string, p Producer, log *slog.Logger, m *connectmetrics.Job) DeadLetters {
 	return &queue{topic: topic, p: p, log: log, metrics: m}
+}
+
+// Admin is what making the topic of a dead letter queue needs of kafkaio.Admin.
+type Admin interface {
+	DescribeTopic(ctx context.Context, name string) (kafkaio.Topic, error)
+	CreateTopics(ctx context.Context, topics ...kafkaio.Topic) (map[string]error, error)
+}
+
+// EnsureTopic makes the topic of a dead letter queue unless it is there.
+func EnsureTopic(ctx context.Context, a Admin, topic kafkaio.Topic, log *slog.Logger) error {
+	_, err := a.DescribeTopic(ctx, topic.Name)
+	if err == nil || !kafkaio.IsUnknownTopic(err) {
+		return err
+	}
+	log.ErrorContext(ctx, "Topic "+topic.Name+" doesn't exist. Will attempt to create topic.")
+	made, err := a.CreateTopics(ctx, topic)
+	if err == nil {
+		err = made[topic.Name]
+	}
+	if errors.Is(err, kafkaio.ErrTopicExists) {
+		return nil
+	}
+	return err
 }
 
 // enqueueTime bounds how long a full producer may hold up a task that sets a record aside.

@@ -31,8 +31,9 @@ type Options struct {
 	Config    map[string]string
 	Connector string
 	Task      int
-	// DeadLetters makes the writer of the dead letter queue; asked only when a topic is configured. Sinks only.
-	DeadLetters func(topic string) (DeadLetters, error)
+	// DeadLetters makes the writer of the dead letter queue, and the topic with so many replicas if it is not there; asked only
+	// when a topic is configured. Sinks only.
+	DeadLetters func(topic string, replication int) (DeadLetters, error)
 	// Used is called with a record's topic once key, value and headers of it are converted; nil: nobody wants to know. Sinks only.
 	Used    func(topic string)
 	Metrics *connectmetrics.Job
@@ -48,7 +49,7 @@ type Pipeline struct {
 	changed    record.Source // what became of the source record under way
 	tol        *tolerance
 	used       func(topic string)
-	kept       [][]kafkaio.Record // consumed records of the last batches, where a plugin may report them
+	kept       []kept // consumed records of the last batches, where a plugin may report them
 }
 
 // New makes a pipeline. Its errors are about the configuration.
@@ -138,6 +139,7 @@ func (p *Pipeline) Close() {
 // the task. out is appended to.
 func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
 	p.keep(in)
+	defer p.tol.tell(ctx, false)
 	for i := range in {
 		raw := &in[i]
 		at := place{raw: raw}
@@ -203,6 +205,7 @@ func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool,
 // Source transforms records and converts them. idx[i] is the place in `in` of out[i]; records that are not in it were
 // dropped or skipped. Both slices are appended to. An error fails the task.
 func (p *Pipeline) Source(ctx context.Context, in []record.Source, out []kafkaio.Record, idx []int) ([]kafkaio.Record, []int, error) {
+	defer p.tol.tell(ctx, false)
 	for i := range in {
 		r := &in[i]
 		at := place{source: r}
@@ -226,6 +229,14 @@ func (p *Pipeline) Source(ctx context.Context, in []record.Source, out []kafkaio
 		}
 	}
 	return out, idx, nil
+}
+
+// Unwritten judges a source record that Kafka did not take, as a converted record that fails is judged: nil when that is
+// tolerated and the record is skipped.
+func (p *Pipeline) Unwritten(ctx context.Context, r *record.Source, cause error) error {
+	p.tol.metrics.Wrong(connectmetrics.Errors{Failures: 1})
+	defer p.tol.tell(ctx, false)
+	return p.tol.failed(ctx, stageProduce, "org.apache.kafka.connect.runtime.WorkerSourceTask", &place{source: r}, cause)
 }
 
 // encode converts headers, key and value, in that order; false when the record was skipped.

@@ -74,7 +74,7 @@ func (s *setup) build(t *testing.T) *pipeline.Pipeline {
 	w, err := worker.FromProperties(map[string]string{"key.converter": "StringConverter", "value.converter": "JsonConverter", "value.converter.schemas.enable": "false"})
 	require.NoError(t, err)
 	p, err := pipeline.New(pipeline.Options{Find: registry.Find, Worker: w, Config: s.config, Connector: "c", Task: 2,
-		DeadLetters: func(string) (pipeline.DeadLetters, error) { return s.letters, nil }, Logger: slog.New(slog.NewTextHandler(s.log, nil))})
+		DeadLetters: func(string, int) (pipeline.DeadLetters, error) { return s.letters, nil }, Logger: slog.New(slog.NewTextHandler(s.log, nil))})
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
 	return p
@@ -143,7 +143,7 @@ func TestSink_a_bad_record_fails_the_task_unless_errors_are_tolerated(t *testing
 	_, err := (&setup{}).build(t).Sink(t.Context(), in, nil)
 	require.ErrorContains(t, err, "Tolerance exceeded in error handler")
 	require.Regexp(t, `^org\.apache\.kafka\.connect\.errors\.ConnectException: Tolerance exceeded in error handler
-Caused by: org\.apache\.kafka\.connect\.errors\.ConnectException: Stage VALUE_CONVERTER with class \S+ failed, where consumed record is \{topic='\S+', partition=\d+, offset=\d+, timestamp=\d+\}. To go on .*errors.deadletterqueue.topic.name keeps them
+Caused by: org\.apache\.kafka\.connect\.errors\.ConnectException: Stage VALUE_CONVERTER with class \S+ failed, where consumed record is \{topic='\S+', partition=\d+, offset=\d+\}. To go on .*errors.deadletterqueue.topic.name keeps them
 Caused by: org\.apache\.kafka\.connect\.errors\.DataException: `, connecterr.Trace(err))
 
 	s := &setup{config: map[string]string{"errors.tolerance": "all", "errors.log.enable": "true", "errors.log.include.messages": "true"}}

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
@@ -23,6 +25,7 @@ const (
 	stageHeader         = "HEADER_CONVERTER"
 	stageTransformation = "TRANSFORMATION"
 	stagePut            = "TASK_PUT"
+	stageProduce        = "KAFKA_PRODUCE"
 )
 
 // firstDelay is the first pause before a step is tried again; it doubles.
@@ -35,6 +38,7 @@ var errorsDef = &config.Def{Keys: []config.Key{
 	{Name: "errors.log.enable", Type: config.Boolean, Default: config.Default("false")},
 	{Name: "errors.log.include.messages", Type: config.Boolean, Default: config.Default("false")},
 	{Name: "errors.deadletterqueue.topic.name", Type: config.String, Default: config.Default("")},
+	{Name: "errors.deadletterqueue.topic.replication.factor", Type: config.Short, Default: config.Default("3")},
 	{Name: "errors.deadletterqueue.context.headers.enable", Type: config.Boolean, Default: config.Default("false")},
 }}
 
@@ -44,12 +48,42 @@ type place struct {
 	source *record.Source
 }
 
-// String is the part of a log line that names the record.
+// String names the record without its content: it is also shown to users, in traces.
 func (p *place) String() string {
-	if p.raw != nil {
-		return fmt.Sprintf("consumed record is {topic='%s', partition=%d, offset=%d, timestamp=%d}", p.raw.Topic, p.raw.Partition, p.raw.Offset, p.raw.Timestamp)
+	if p.raw == nil {
+		return fmt.Sprintf("source record is for topic '%s'", p.source.Topic)
 	}
-	return fmt.Sprintf("source record is for topic '%s'", p.source.Topic)
+	r := p.raw
+	when := ""
+	if r.TimestampType != record.TimestampNone {
+		when = fmt.Sprintf(", timestamp=%d, timestampType=%s", r.Timestamp, timestampTypes[r.TimestampType])
+	}
+	return fmt.Sprintf("consumed record is {topic='%s', partition=%d, offset=%d%s}", r.Topic, r.Partition, r.Offset, when)
+}
+
+var timestampTypes = [...]string{record.TimestampNone: "NoTimestampType", record.CreateTime: "CreateTime", record.LogAppendTime: "LogAppendTime"}
+
+// Full is String with the content of a source record, for logs that are asked to include it.
+func (p *place) Full() string {
+	if p.raw != nil {
+		return p.String()
+	}
+	r := p.source
+	number := func(n int64, none bool) string {
+		if none {
+			return "null"
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	object := func(m *data.Map) string {
+		if m == nil {
+			return "null"
+		}
+		return data.Text(m)
+	}
+	return fmt.Sprintf("source record is = SourceRecord{sourcePartition=%s, sourceOffset=%s} ConnectRecord{topic='%s', kafkaPartition=%s, key=%s, value=%s, timestamp=%s}",
+		object(r.Partition), object(r.Offset), r.Topic, number(int64(r.KafkaPartition), r.KafkaPartition == record.AnyPartition), data.Text(r.Key), data.Text(r.Value),
+		number(r.Timestamp, r.Timestamp == record.NoTimestamp))
 }
 
 // tolerance runs the steps of a record and judges their failures.
@@ -67,6 +101,7 @@ type tolerance struct {
 	letters            DeadLetters // nil: none
 	contextHeaders     bool
 	exceeded           error // of an errant record's report
+	untold             untold
 }
 
 func newTolerance(o Options) (*tolerance, error) {
@@ -80,7 +115,7 @@ func newTolerance(o Options) (*tolerance, error) {
 		all:      v.String("errors.tolerance") == "all", logErrors: v.Bool("errors.log.enable"), logRecords: v.Bool("errors.log.include.messages"),
 		contextHeaders: v.Bool("errors.deadletterqueue.context.headers.enable")}
 	if topic := strings.TrimSpace(v.String("errors.deadletterqueue.topic.name")); topic != "" && o.DeadLetters != nil {
-		letters, err := o.DeadLetters(topic)
+		letters, err := o.DeadLetters(topic, int(v.Int("errors.deadletterqueue.topic.replication.factor")))
 		if err != nil {
 			return nil, connecterr.Wrap(connecterr.General, err, "Could not initialize dead letter queue with topic=%s", topic)
 		}
@@ -90,6 +125,7 @@ func newTolerance(o Options) (*tolerance, error) {
 }
 
 func (t *tolerance) close() {
+	t.tell(context.Background(), true)
 	if t.letters != nil {
 		t.letters.Close()
 	}
@@ -98,7 +134,7 @@ func (t *tolerance) close() {
 // try runs a step. ok=false without an error: the record has failed and is skipped. An error fails the task. Kafka Connect
 // skips a record whose repetitions ran out even when nothing is tolerated, and so loses it; here that fails the task.
 func (t *tolerance) try(ctx context.Context, stage, class string, at *place, step func() error) (ok bool, err error) {
-	if err = step(); err == nil {
+	if err = once(step); err == nil {
 		return true, nil
 	}
 	return t.judge(ctx, stage, class, at, err, step)
@@ -116,6 +152,16 @@ func (t *tolerance) judge(ctx context.Context, stage, class string, at *place, e
 	}
 	t.metrics.Wrong(connectmetrics.Errors{Failures: 1})
 	return false, t.failed(ctx, stage, class, at, err)
+}
+
+// once runs a step. A panic is the failure of this record, as a RuntimeException is in Kafka Connect.
+func once(step func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = connecterr.Panicked(p)
+		}
+	}()
+	return step()
 }
 
 // repeat tries a step again until it works, fails for good, or its time is over.
@@ -142,7 +188,7 @@ func (t *tolerance) repeat(ctx context.Context, err error, step func() error) er
 			return err
 		}
 		t.metrics.Wrong(connectmetrics.Errors{Retries: 1})
-		if err = step(); err == nil {
+		if err = once(step); err == nil {
 			return nil
 		}
 	}
@@ -164,7 +210,7 @@ func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, 
 	if t.logErrors {
 		where := ""
 		if t.logRecords {
-			where = ", where " + at.String()
+			where = ", where " + at.Full()
 		}
 		t.log.ErrorContext(ctx, fmt.Sprintf("Error encountered in task %s-%d. Executing stage '%s' with class '%s'%s.", t.connector, t.task, stage, class, where), slog.Any("err", cause))
 		wrong.Logged = 1
@@ -179,5 +225,41 @@ func (t *tolerance) failed(ctx context.Context, stage, class string, at *place, 
 		return connecterr.Wrap(connecterr.General, cause, "Tolerance exceeded in error handler")
 	}
 	wrong.Skipped = 1
+	if !t.logErrors {
+		t.untold.add(stage, class, at, cause)
+	}
 	return nil
+}
+
+// tellEvery is the least time between two lines about skipped records.
+const tellEvery = time.Second
+
+// untold are skipped records that no line of the log has told of yet: without errors.log.enable there is not one for each, but
+// none is skipped in silence.
+type untold struct {
+	records int
+	first   string // what happened to the first of them
+	cause   error
+	next    time.Time // when the next line may be written
+}
+
+func (u *untold) add(stage, class string, at *place, cause error) {
+	if u.records++; u.records == 1 {
+		u.first, u.cause = fmt.Sprintf("stage %s, class %s, where %s", stage, class, at), cause
+	}
+}
+
+// tell writes a line about the records skipped since the last one, at most once a second unless it is now or never.
+func (t *tolerance) tell(ctx context.Context, last bool) {
+	u := &t.untold
+	if u.records == 0 {
+		return
+	}
+	now := time.Now()
+	if !last && now.Before(u.next) {
+		return
+	}
+	t.log.WarnContext(ctx, "records were skipped, since errors.tolerance=all; errors.log.enable=true tells of each",
+		slog.Int("records", u.records), slog.Bool("dead_letter_queue", t.letters != nil), slog.String("first", u.first), slog.Any(obs.KeyErr, u.cause))
+	*u = untold{next: now.Add(tellEvery)}
 }

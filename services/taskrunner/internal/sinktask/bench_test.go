@@ -50,7 +50,7 @@ func BenchmarkTask(b *testing.B) {
 			},
 			Resolve:        func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
 			ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) { return client, nil },
-			Pipeline:       func(Settings) (Pipeline, error) { return &passing{events: ev}, nil },
+			Pipeline:       func(context.Context, Settings) (Pipeline, error) { return &passing{events: ev}, nil },
 			SweepAfter:     time.Hour,
 		}
 		spec := cluster.JobSpec{Job: cluster.TaskJob("uid", 0), Name: unique("bench"), Target: cluster.Started,

@@ -309,7 +309,7 @@ func newBench(t *testing.T, steps ...step) *bench {
 		ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) {
 			return kafkaio.Config{}, nil
 		},
-		Pipeline:   func(Settings) (Pipeline, error) { return b.pipe, nil },
+		Pipeline:   func(context.Context, Settings) (Pipeline, error) { return b.pipe, nil },
 		SweepAfter: time.Hour,
 		NewConsumer: func(_ context.Context, cc kafkaio.ConsumerConfig) (Consumer, error) {
 			b.consumer.handler = cc.Rebalance

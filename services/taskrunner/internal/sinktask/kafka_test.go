@@ -80,6 +80,7 @@ type world struct {
 
 	uid         cluster.UID // of the connector, and which task of how many is started next
 	task, tasks int
+	config      map[string]string // of the connector; nil: it reads topic
 }
 
 func newWorld(t *testing.T, bootstrap string, partitions, each int) *world {
@@ -145,7 +146,7 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 		ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) {
 			return kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil
 		},
-		Pipeline:      func(Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
+		Pipeline:      func(context.Context, Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
 		FlushInterval: 100 * time.Millisecond, FlushTimeout: patience, ShutdownTimeout: patience,
 	}
 	if setup != nil {
@@ -154,6 +155,9 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 	spec := cluster.JobSpec{
 		Job: cluster.TaskJob(w.uid, w.task), Name: w.name, Class: "FakeSink", Target: cluster.Started, TaskCount: w.tasks,
 		Config: cluster.ConfigOf(map[string]string{"topics": w.topic}),
+	}
+	if w.config != nil {
+		spec.Config = cluster.ConfigOf(w.config)
 	}
 	in, err := New(d)(spec)
 	require.NoError(w.t, err)

@@ -84,8 +84,11 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	if !t.awaitStarted(take, env.Target) {
 		return nil
 	}
-	if err := t.prepare(); err != nil {
+	if err := t.prepare(take); err != nil {
 		t.release()
+		if take.Err() != nil {
+			return nil // it was told to give up, and did
+		}
 		return err
 	}
 	defer t.release()
@@ -135,7 +138,7 @@ func (t *task) awaitStarted(take context.Context, targets <-chan cluster.TargetS
 }
 
 // prepare resolves the configuration and makes the plugin, the pipeline and the consumer; nothing is started yet.
-func (t *task) prepare() error {
+func (t *task) prepare(take context.Context) error {
 	conn, err := t.Resolve(t.spec.Config)
 	if err != nil {
 		return err
@@ -159,7 +162,7 @@ func (t *task) prepare() error {
 	if err != nil {
 		return err
 	}
-	t.pipe, err = t.Pipeline(Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log, Topics: t.topics, Metrics: t.count})
+	t.pipe, err = t.Pipeline(take, Settings{Spec: t.spec, Config: conn, Task: t.config, Logger: t.log, Topics: t.topics, Metrics: t.count})
 	if err != nil {
 		return err
 	}
@@ -333,6 +336,7 @@ func (t *task) convert(recs []kafkaio.Record) error {
 	t.count.Active(t.pos.active())
 	var err error
 	t.batch, err = t.pipe.Sink(t.do, recs, t.batch)
+	clear(recs) // they would keep the memory of their batch until others take their places
 	return err
 }
 

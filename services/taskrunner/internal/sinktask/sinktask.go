@@ -81,8 +81,8 @@ type Deps struct {
 	// ConsumerConfig is the client configuration of a connector's consumers, overrides applied. group.id in it wins over
 	// "connect-" and the connector's name.
 	ConsumerConfig func(conn map[string]string, id cluster.JobID, name string) (kafkaio.Config, error)
-	// Pipeline makes a task's pipeline.
-	Pipeline func(Settings) (Pipeline, error)
+	// Pipeline makes a task's pipeline; ctx ends when the task is to stop.
+	Pipeline func(ctx context.Context, s Settings) (Pipeline, error)
 
 	FlushInterval   time.Duration // between commits; 0 = 60 s
 	FlushTimeout    time.Duration // for one commit; 0 = 5 s

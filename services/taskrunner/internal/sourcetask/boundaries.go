@@ -75,6 +75,14 @@ func (b *boundaries) cut(in []record.Source, f func(part []record.Source, end bo
 	return b.part(in[from:], whole, f)
 }
 
+// end does what was asked for at the end of a poll that brought nothing.
+func (b *boundaries) end(ctx context.Context) error {
+	if b == nil || b.batch == (boundary{}) {
+		return nil
+	}
+	return b.cut(nil, func(_ []record.Source, end boundary) error { return end.apply(ctx) })
+}
+
 func (b *boundaries) part(in []record.Source, end boundary, f func([]record.Source, boundary) error) error {
 	if end.commit && end.abort {
 		return connecterr.New(connecterr.IllegalState, "Connector requested both commit and abort of same transaction")

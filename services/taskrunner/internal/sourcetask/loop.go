@@ -3,8 +3,11 @@ package sourcetask
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,6 +46,13 @@ type task struct {
 	want   cluster.TargetState
 	env    job.Env
 	known  map[string]bool // topics that were seen to be there
+
+	transactional bool
+	stopped       bool // the plugin was: it is told nothing more
+
+	// A record that Kafka refuses ends a poll that waits. Both are set from the producer's goroutine, too.
+	refused   atomic.Bool
+	interrupt atomic.Pointer[context.CancelFunc]
 }
 
 // batch is what one poll returned, on its way.
@@ -53,6 +63,30 @@ type batch struct {
 	where []record.Produced // of out[i], once acknowledged
 }
 
+// size is how many bytes of records are in a batch.
+func (b *batch) size() (n int) {
+	for i := range b.out {
+		n += len(b.out[i].Key) + len(b.out[i].Value)
+	}
+	return n
+}
+
+// leaveOut takes records out of a batch that were not written; they count as dropped.
+func (b *batch) leaveOut(places []int) {
+	if len(places) == 0 {
+		return
+	}
+	n := 0
+	for i := range b.out {
+		if slices.Contains(places, i) {
+			continue
+		}
+		b.out[n], b.idx[n], b.where[n] = b.out[i], b.idx[i], b.where[i]
+		n++
+	}
+	b.out, b.idx, b.where = b.out[:n], b.idx[:n], b.where[:n]
+}
+
 // writer is one of the two ways of writing. Its errors fail the task, or are job.ErrFenced.
 type writer interface {
 	// fence takes the fence: afterwards no other holder of the task can add anything.
@@ -61,9 +95,11 @@ type writer interface {
 	write(ctx context.Context, b *batch) error
 	// tick does what is due by time.
 	tick(ctx context.Context) error
+	// due is when tick has something to do, even if no record comes; zero: never.
+	due() time.Time
 	// settle makes everything durable that was taken over.
 	settle(ctx context.Context) error
-	// giveUp drops what is not durable, after a failure.
+	// giveUp drops what is not durable, after a failure; once.
 	giveUp(ctx context.Context)
 }
 
@@ -112,6 +148,9 @@ func (t *task) work(take, do context.Context) error {
 	t.log.Info("source task has started", slog.Int64(obs.KeyEpoch, int64(t.spec.Epoch)))
 	t.env.Report.State(cluster.StateRunning)
 	if err := t.loop(take, do); err != nil {
+		if do.Err() == nil && !errors.Is(err, job.ErrFenced) {
+			t.writer.giveUp(do) // while the plugin can still be told what is durable
+		}
 		return err
 	}
 	// Told to stop: what was taken over becomes durable before we let go.
@@ -149,11 +188,24 @@ func (t *task) setUp(ctx context.Context) error {
 	} else if t.writer, err = newTransactions(t, conn); err != nil {
 		return err
 	}
+	if t.transactional = transactional != ""; t.transactional {
+		t.warnOfForced(conn, transactional)
+	}
 	if err := t.takeOver(ctx); err != nil {
 		return err
 	}
 	t.plug = t.plugin.NewSourceTask()
 	return nil
+}
+
+// warnOfForced tells of settings that exactly-once support does not leave to connectors.
+func (t *task) warnOfForced(conn map[string]string, transactional string) {
+	for _, forced := range [][2]string{{"enable.idempotence", "true"}, {"transactional.id", transactional}} {
+		if v, given := conn["producer.override."+forced[0]]; given && v != forced[1] {
+			t.log.Warn(fmt.Sprintf("The value '%s' for the '%s' property will be ignored as it cannot be overridden for connectors when exactly-once source support is enabled. "+
+				"The value '%s' will be used instead.", v, forced[0], forced[1]))
+		}
+	}
 }
 
 // takeOver takes the fence; the topic that offsets are written to is looked after meanwhile. Positions are read by the plugin,
@@ -254,27 +306,37 @@ func (t *task) await(take context.Context) error {
 // retryPoll is the least pause after a poll that failed for now.
 const retryPoll = 100 * time.Millisecond
 
-// turn is one poll and what follows from it.
+// turn is one poll and what follows from it. A poll that waits is ended when something is due.
 func (t *task) turn(poll, do context.Context) error {
+	asked, cancel := context.WithCancel(poll)
+	if due := t.writer.due(); !due.IsZero() {
+		asked, cancel = context.WithDeadline(poll, due)
+	}
+	defer cancel()
+	t.interrupt.Store(&cancel)
+	if t.refused.Swap(false) { // before anything could be interrupted
+		return t.writer.tick(do)
+	}
 	began := time.Now()
-	in, err := t.plug.Poll(poll)
+	in, err := t.plug.Poll(asked)
 	switch {
 	case err == nil:
-	case poll.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, poll.Err())):
-		return nil
+	case asked.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, asked.Err())):
+		if poll.Err() != nil {
+			return nil
+		}
+		in = nil
 	case connecterr.IsRetriable(err):
 		t.log.Warn("failed to poll records from SourceTask. Will retry operation.", slog.Any(obs.KeyErr, err))
-		timer := time.NewTimer(retryPoll)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-poll.Done():
-		}
+		_ = rest(poll, retryPoll) // ended early: the loop sees why
 		return t.writer.tick(do)
 	default:
 		return err
 	}
 	if len(in) == 0 {
+		if err := t.bounds.end(do); err != nil {
+			return err
+		}
 		return t.writer.tick(do)
 	}
 	t.metrics.Polled(len(in), time.Since(began))
@@ -284,6 +346,26 @@ func (t *task) turn(poll, do context.Context) error {
 		}
 		return end.apply(do)
 	})
+}
+
+// wake ends the poll that waits, or keeps the next one from waiting, since a record was refused.
+func (t *task) wake() {
+	t.refused.Store(true)
+	if cancel := t.interrupt.Load(); cancel != nil {
+		(*cancel)()
+	}
+}
+
+// rest waits; its error is that ctx ended.
+func rest(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // write converts a part of a poll and hands it to the writer.
@@ -303,23 +385,41 @@ func (t *task) write(ctx context.Context, in []record.Source) error {
 	return t.writer.write(ctx, b)
 }
 
-// ensureTopics has each topic made before its first record, where connectors make topics their own way.
+// ensureTopics looks at each topic before its first record: connectors may have topics made in their own way, and none may
+// write into its own offsets, among which its transactions would write theirs.
 func (t *task) ensureTopics(ctx context.Context, out []kafkaio.Record) error {
-	if t.topics == nil {
-		return nil
-	}
 	last := ""
 	for i := range out {
 		topic := out[i].Topic
 		if topic == last || t.known[topic] {
 			continue
 		}
-		if err := t.topics.Ensure(ctx, topic); err != nil {
+		if t.transactional && topic == t.offsets.Topics()[0] {
+			return connecterr.New(connecterr.General, "Source tasks may not produce to their own offsets topics when exactly-once support is enabled")
+		}
+		if err := t.ensureTopic(ctx, topic); err != nil {
 			return err
 		}
 		t.known[topic], last = true, topic
 	}
 	return nil
+}
+
+// ensureTopic has a topic made unless it is there; what may pass is tried again.
+func (t *task) ensureTopic(ctx context.Context, topic string) error {
+	if t.topics == nil {
+		return nil
+	}
+	for {
+		err := t.topics.Ensure(ctx, topic)
+		if err == nil || !connecterr.IsRetriable(err) || ctx.Err() != nil {
+			return err
+		}
+		t.log.Warn("Failed to look after a topic. Backing off before retrying", slog.String(obs.KeyTopic, topic), slog.Any(obs.KeyErr, err))
+		if err := rest(ctx, retryFirst); err != nil {
+			return err
+		}
+	}
 }
 
 // durable tells the plugin that batches, in order, and everything before them are durable.
@@ -330,7 +430,7 @@ func (t *task) durable(ctx context.Context, batches []*batch) {
 			t.env.Topics.Use(b.out[i].Topic)
 		}
 	}
-	if rc, ok := t.plug.(source.RecordCommitter); ok {
+	if rc, ok := t.plug.(source.RecordCommitter); ok && !t.stopped {
 		for _, b := range batches {
 			if err := rc.CommitRecords(ctx, committed(b)); err != nil {
 				t.log.Error("exception thrown while calling task.commitRecord()", slog.Any(obs.KeyErr, err))
@@ -365,7 +465,7 @@ func (t *task) offsetRecords(entries []offsets.Entry) (rs []kafkaio.Record, err 
 
 // offsetsDurable tells the plugin that all positions so far are durable.
 func (t *task) offsetsDurable(ctx context.Context) {
-	if c, ok := t.plug.(source.Committer); ok {
+	if c, ok := t.plug.(source.Committer); ok && !t.stopped {
 		if err := c.Commit(ctx); err != nil {
 			t.log.Error("exception thrown while calling task.commit()", slog.Any(obs.KeyErr, err))
 		}
@@ -374,6 +474,7 @@ func (t *task) offsetsDurable(ctx context.Context) {
 
 // stopPlugin stops the plugin.
 func (t *task) stopPlugin(do context.Context) {
+	t.stopped = true
 	ctx, cancel := context.WithTimeout(do, t.ShutdownTimeout)
 	defer cancel()
 	if err := t.plug.Stop(ctx); err != nil {

@@ -41,6 +41,8 @@ type Producer interface {
 // Pipeline turns the plugin's records into Kafka's. idx[i] is the place in `in` of out[i].
 type Pipeline interface {
 	Source(ctx context.Context, in []record.Source, out []kafkaio.Record, idx []int) ([]kafkaio.Record, []int, error)
+	// Unwritten judges a record that Kafka did not take; nil: it is skipped.
+	Unwritten(ctx context.Context, r *record.Source, cause error) error
 	Close()
 }
 
@@ -85,17 +87,20 @@ type Deps struct {
 	// TransactionalID is the id that belongs to a task; nil: tasks write at least once, without transactions.
 	TransactionalID func(connector string, task int) string
 
-	FlushInterval   time.Duration // between offset commits without transactions, and of transaction.boundary=interval; 0 = 60 s
-	FlushTimeout    time.Duration // for one of the former; 0 = 5 s
-	ComplainAfter   time.Duration // Kafka may be silent at the start before that is shown; 0 = 10 s
-	ShutdownTimeout time.Duration // for the plugin's Stop, and again for closing the client; 0 = 5 s
+	FlushInterval time.Duration // between offset commits without transactions, and of transaction.boundary=interval; 0 = 60 s
+	FlushTimeout  time.Duration // for one of the former; 0 = 5 s
+	// TransactionTimeout is that of producers whose connector does not override it; 0 = 60 s, as Kafka's producers have it.
+	TransactionTimeout time.Duration
+	ComplainAfter      time.Duration // Kafka may be silent at the start before that is shown; 0 = 10 s
+	ShutdownTimeout    time.Duration // for the plugin's Stop, and again for closing the client; 0 = 5 s
 
 	Logger *slog.Logger
 }
 
 // New makes the factory of source tasks.
 func New(d Deps) job.Factory {
-	for p, def := range map[*time.Duration]time.Duration{&d.FlushInterval: time.Minute, &d.FlushTimeout: 5 * time.Second, &d.ShutdownTimeout: 5 * time.Second, &d.ComplainAfter: 10 * time.Second} {
+	for p, def := range map[*time.Duration]time.Duration{&d.FlushInterval: time.Minute, &d.FlushTimeout: 5 * time.Second, &d.ShutdownTimeout: 5 * time.Second, &d.ComplainAfter: 10 * time.Second,
+		&d.TransactionTimeout: time.Minute} {
 		if *p <= 0 {
 			*p = def
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -23,12 +24,14 @@ import (
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/source"
+	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
+	"github.com/millrace/millrace/tests/logs"
 	"github.com/millrace/millrace/tests/servers"
 )
 
@@ -109,6 +112,11 @@ type world struct {
 	handover  func(context.Context)
 	slow      int           // how often looking after the offsets topic takes too long
 	complain  time.Duration // ComplainAfter
+	wrap      func(sourcetask.Producer) sourcetask.Producer
+	topics    sourcetask.Topics
+	logs      logs.Buffer
+	errors    *prometheus.Registry // what is counted
+	counts    *connectmetrics.Set
 
 	committed, dropped atomic.Int64
 	mu                 sync.Mutex
@@ -140,6 +148,8 @@ func (w *world) noted() []string {
 }
 
 func (w *world) factory() job.Factory {
+	w.errors, w.counts = prometheus.NewRegistry(), connectmetrics.New(connectmetrics.Options{})
+	w.errors.MustRegister(w.counts)
 	registry, err := plugin.New(append(converters.All(), plugin.Plugin{Class: "x.Numbers", Kind: plugin.Source, Version: "1", TaskClass: "x.T",
 		NewConnector: func() connector.Connector { return nil }, NewSourceTask: func() source.Task { return &numbers{w: w} }})...)
 	require.NoError(w, err)
@@ -155,19 +165,23 @@ func (w *world) factory() job.Factory {
 	w.Cleanup(store.Close)
 	d := sourcetask.Deps{Plugin: registry.Find, Resolve: func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
 		Producer: func(s sourcetask.Settings, id string) (sourcetask.Producer, error) {
-			return kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, TransactionalID: id})
+			p, err := kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, TransactionalID: id})
+			if w.wrap != nil && err == nil {
+				return w.wrap(p), nil
+			}
+			return p, err
 		},
 		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
-			return pipeline.New(pipeline.Options{Find: registry.Find, Worker: cfg, Config: s.Config, Connector: s.Spec.Name})
+			return pipeline.New(pipeline.Options{Find: registry.Find, Worker: cfg, Config: s.Config, Connector: s.Spec.Name, Metrics: s.Metrics, Logger: s.Logger})
 		},
-		Topics: func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
+		Topics: func(sourcetask.Settings) (sourcetask.Topics, error) { return w.topics, nil },
 		Offsets: func(s sourcetask.Settings) (sourcetask.Offsets, error) {
 			home := store.Home(s.Spec.Name, s.Config, offsets.Clients{Consumer: client, Admin: client})
 			if w.slow > 0 {
 				return &slowOffsets{Offsets: home, late: w.slow}, nil
 			}
 			return home, nil
-		}, FlushInterval: cfg.FlushInterval, ComplainAfter: w.complain}
+		}, FlushInterval: cfg.FlushInterval, ComplainAfter: w.complain, Logger: w.logs.Logger()}
 	if cfg.ExactlyOnce {
 		d.TransactionalID = cfg.TransactionalID
 	}
@@ -204,7 +218,7 @@ func (w *world) start(first cluster.TargetState) *run {
 	do, endDo := context.WithCancel(context.Background())
 	r := &run{take: endTake, do: endDo, target: make(chan cluster.TargetState, 1), done: make(chan error, 1), quiet: make(chan struct{})}
 	r.target <- first
-	env := job.Env{Spec: spec, Report: report{w}, Target: r.target, Handover: w.handover, Quiet: func() { close(r.quiet) }}
+	env := job.Env{Spec: spec, Report: report{w}, Metrics: w.counts.Begin(spec.Name, spec.Job), Target: r.target, Handover: w.handover, Quiet: func() { close(r.quiet) }}
 	go func() { r.done <- inst.Run(take, do, env) }()
 	return r
 }

@@ -7,7 +7,9 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -140,14 +142,29 @@ type maker struct {
 
 func (m *maker) Close(ctx context.Context) error { return m.a.Close(ctx) }
 
+// ensureTime is how long the broker may take to answer before a topic is asked for again.
+const ensureTime = 30 * time.Second
+
 func (m *maker) Ensure(ctx context.Context, topic string) error {
+	ctx, cancel := context.WithTimeout(ctx, ensureTime)
+	defer cancel()
+	m.log.Info("The task will send records to topic '" + topic + "' for the first time. Checking whether topic exists")
 	_, err := m.a.DescribeTopic(ctx, topic)
-	if err == nil {
+	switch {
+	case err == nil:
+		m.log.Info("Topic '" + topic + "' already exists.")
 		return nil
+	case kafkaio.IsUnknownTopic(err):
+		return m.create(ctx, topic)
+	case kafkaio.IsForbidden(err):
+		return connecterr.Wrap(connecterr.General, err, "Not authorized to describe topic(s) '%s' on the brokers %s", topic, m.bootstrap)
+	case connecterr.IsRetriable(err):
+		return connecterr.Wrap(connecterr.Retriable, err, "Timed out while describing topics '%s'", topic)
 	}
-	if !kafkaio.IsUnknownTopic(err) {
-		return connecterr.Wrap(connecterr.General, err, "Could not look for topic '%s' on the brokers %s", topic, m.bootstrap)
-	}
+	return connecterr.Wrap(connecterr.General, err, "Error while attempting to describe topics '%s' on the brokers %s", topic, m.bootstrap)
+}
+
+func (m *maker) create(ctx context.Context, topic string) error {
 	i := slices.IndexFunc(m.groups, func(g Group) bool { return g.matches(topic) })
 	g := m.groups[i] // the default group matches everything
 	m.log.Info("Creating topic '"+topic+"'", slog.String("group", g.Name), slog.Int("partitions", g.partitions), slog.Int("replication", g.replication))
@@ -155,8 +172,37 @@ func (m *maker) Ensure(ctx context.Context, topic string) error {
 	if err == nil {
 		err = made[topic]
 	}
-	if err == nil || errors.Is(err, kafkaio.ErrTopicExists) {
+	switch {
+	case err == nil:
+		m.log.Info("Created topic '" + topic + "' using creation group " + g.Name)
 		return nil
+	case errors.Is(err, kafkaio.ErrTopicExists): // another task was faster
+		return nil
+	case kafkaio.IsForbidden(err), kafkaio.IsUnsupported(err):
+		return connecterr.Wrap(connecterr.General, err, "Task failed to create new topic (name=%s, numPartitions=%s, replicationFactor=%s, replicasAssignments=null, configs=%s). "+
+			"Ensure that the task is authorized to create topics or that the topic exists and restart the task", topic, orDefault(g.partitions), orDefault(g.replication), settings(g.config))
+	case kafkaio.IsInvalidConfig(err):
+		return connecterr.Wrap(connecterr.General, err, "Unable to create topic(s) '%s'", topic)
+	case connecterr.IsRetriable(err):
+		return connecterr.Wrap(connecterr.Retriable, err, "Timed out while checking for or creating topic(s) '%s'. This could indicate a connectivity issue, unavailable topic partitions, "+
+			"or if this is your first use of the topic it may have taken too long to create.", topic)
 	}
-	return connecterr.Wrap(connecterr.General, err, "Unable to create topic(s) '%s': make sure that the task may create topics, or that the topic exists, and restart the task", topic)
+	return connecterr.Wrap(connecterr.General, err, "Error while attempting to create/find topic(s) '%s'", topic)
+}
+
+// orDefault is a number of partitions or replicas as Kafka's tools show it.
+func orDefault(n int) string {
+	if n == -1 {
+		return "default"
+	}
+	return strconv.Itoa(n)
+}
+
+// settings are a topic's as Java shows a map.
+func settings(config map[string]string) string {
+	all := make([]string, 0, len(config))
+	for _, k := range slices.Sorted(maps.Keys(config)) {
+		all = append(all, k+"="+config[k])
+	}
+	return "{" + strings.Join(all, ", ") + "}"
 }

@@ -61,7 +61,7 @@ func TestTopics_a_broker_that_refuses_is_told_of(t *testing.T) {
 	groups, err := sourcetask.TopicGroups(map[string]string{"topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1"})
 	require.NoError(t, err)
 	a := &admin{describe: errors.New("not authorized")}
-	require.ErrorContains(t, sourcetask.NewTopics(groups, a, "b:1", slog.New(slog.DiscardHandler)).Ensure(t.Context(), "t"), "Could not look for topic 't' on the brokers b:1: not authorized")
+	require.ErrorContains(t, sourcetask.NewTopics(groups, a, "b:1", slog.New(slog.DiscardHandler)).Ensure(t.Context(), "t"), "Error while attempting to describe topics 't' on the brokers b:1: not authorized")
 	require.Empty(t, a.made)
 }
 

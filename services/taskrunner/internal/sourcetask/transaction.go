@@ -3,7 +3,9 @@ package sourcetask
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,22 +14,26 @@ import (
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
-	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 )
 
 // transactions writes records and offsets in transactions of the task's own transactional id.
 type transactions struct {
 	t        *task
 	interval time.Duration // 0: a transaction per poll; <0: as the connector says
+	timeout  time.Duration // of a transaction: when Kafka ends it
 
 	open    []*batch // of the open transaction, in order
 	records int      // in them
+	bytes   int      // in them
 	begun   time.Time
 	fenced  bool // the fence was taken
 }
 
 func newTransactions(t *task, conn map[string]string) (*transactions, error) {
-	w := &transactions{t: t}
+	w := &transactions{t: t, timeout: t.TransactionTimeout}
+	if ms, err := strconv.Atoi(conn["producer.override.transaction.timeout.ms"]); err == nil && ms > 0 {
+		w.timeout = time.Duration(ms) * time.Millisecond
+	}
 	switch boundary := strings.ToLower(conn["transaction.boundary"]); boundary {
 	case "", "poll":
 	case "interval":
@@ -35,6 +41,8 @@ func newTransactions(t *task, conn map[string]string) (*transactions, error) {
 		if w.interval, err = milliseconds(conn, "transaction.boundary.interval.ms", t.FlushInterval); err != nil {
 			return nil, err
 		}
+		// Kafka aborts a transaction that is open for longer than its timeout, and both are a minute by default.
+		w.interval = min(w.interval, w.timeout*2/3)
 	case "connector":
 		w.interval = -1
 		t.bounds = &boundaries{w: w}
@@ -58,7 +66,7 @@ func (w *transactions) write(ctx context.Context, b *batch) error {
 	if len(w.open) == 0 {
 		w.begun = time.Now()
 	}
-	w.open, w.records = append(w.open, b), w.records+len(b.out)
+	w.open, w.records, w.bytes = append(w.open, b), w.records+len(b.out), w.bytes+b.size()
 	if len(w.open) > 1 {
 		// The transaction is under way: this batch joins it. One that goes wrong is repeated as a whole by commit.
 		if err := w.send(ctx, b); err != nil {
@@ -69,10 +77,21 @@ func (w *transactions) write(ctx context.Context, b *batch) error {
 			return w.again(ctx, err)
 		}
 	}
-	if w.interval == 0 || w.interval > 0 && time.Since(w.begun) >= w.interval {
+	if w.interval == 0 || w.interval > 0 && (time.Since(w.begun) >= w.interval || w.bytes >= mostOpen) {
 		return w.commit(ctx)
 	}
 	return nil
+}
+
+// mostOpen bounds the bytes of records that are kept until their transaction is committed, in case it has to be repeated: one
+// that may end at any time ends then.
+const mostOpen = 32 << 20
+
+func (w *transactions) due() time.Time {
+	if len(w.open) == 0 || w.interval <= 0 {
+		return time.Time{}
+	}
+	return w.begun.Add(w.interval)
 }
 
 func (w *transactions) tick(ctx context.Context) error {
@@ -99,6 +118,7 @@ func (w *transactions) giveUp(ctx context.Context) {
 	if err := w.t.producer.Abort(ctx); err != nil {
 		w.t.log.Debug("open transaction left to its timeout", slog.Any(obs.KeyErr, err))
 	}
+	w.open, w.records, w.bytes = nil, 0, 0
 }
 
 // begin begins a transaction and sends all open batches.
@@ -143,7 +163,11 @@ func (w *transactions) commit(ctx context.Context) error {
 
 // end writes the offsets into the transaction and commits it.
 func (w *transactions) end(ctx context.Context) error {
-	rs, err := w.t.offsetRecords(positions(w.open))
+	var at newest
+	for _, b := range w.open {
+		at.add(b.in)
+	}
+	rs, err := w.t.offsetRecords(at.entries)
 	if err != nil {
 		return err
 	}
@@ -161,7 +185,7 @@ func (w *transactions) end(ctx context.Context) error {
 		w.t.metrics.Transaction(w.records)
 	}
 	done := w.open
-	w.open, w.records = nil, 0
+	w.open, w.records, w.bytes = nil, 0, 0
 	w.t.durable(ctx, done)
 	w.t.offsetsDurable(ctx)
 	return nil
@@ -173,9 +197,21 @@ const (
 	retryMost  = 5 * time.Second
 )
 
+// expired explains why Kafka refuses a task that no successor has fenced: it has aborted the transaction itself.
+func expired(connector string, task int) string {
+	return fmt.Sprintf("The task %s-%d was unable to finish writing records to Kafka before its producer transaction expired. "+
+		"It may be necessary to reconfigure this connector in order for it to run healthily with exactly-once support. Options for this include: "+
+		"tune the connector's producer configuration for higher throughput, increase the transaction timeout for the connector's producers, "+
+		"decrease the offset commit interval (if using interval-based transaction boundaries), or use the 'poll' transaction boundary "+
+		"(if the connector is not already configured to use it).", connector, task)
+}
+
 // again repeats the open batches in a new transaction until it commits, the failure is final, or ctx ends.
 func (w *transactions) again(ctx context.Context, err error) error {
 	for attempt := 0; ; attempt++ {
+		if errors.Is(err, job.ErrFenced) && time.Since(w.begun) >= w.timeout {
+			w.t.log.Error(expired(w.t.spec.Name, w.t.spec.Job.Task), slog.Duration("open_for", time.Since(w.begun)), slog.Duration("timeout", w.timeout))
+		}
 		if errors.Is(err, job.ErrFenced) || ctx.Err() != nil {
 			return err
 		}
@@ -189,11 +225,7 @@ func (w *transactions) again(ctx context.Context, err error) error {
 		if aerr := w.t.producer.Abort(ctx); aerr != nil && (errors.Is(aerr, job.ErrFenced) || !connecterr.IsRetriable(aerr)) {
 			return aerr
 		}
-		timer := time.NewTimer(min(retryFirst<<min(attempt, 10), retryMost))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
+		if rest(ctx, min(retryFirst<<min(attempt, 10), retryMost)) != nil {
 			return err
 		}
 		if err = w.begin(ctx); err == nil {
@@ -224,33 +256,4 @@ func (w *transactions) abort(ctx context.Context) error {
 		return err
 	}
 	return w.end(ctx)
-}
-
-// positions are the last offsets of the source partitions in batches. Records that were dropped count: they are done.
-func positions(batches []*batch) []offsets.Entry {
-	var entries []offsets.Entry
-	at := map[record.SourcePartition]int{}
-	var last record.SourcePartition
-	lastAt := -1
-	for _, b := range batches {
-		for i := range b.in {
-			r := &b.in[i]
-			if r.Offset == nil {
-				continue
-			}
-			if lastAt >= 0 && r.Partition == last {
-				entries[lastAt].Offset = r.Offset
-				continue
-			}
-			k, seen := at[r.Partition]
-			if !seen {
-				k = len(entries)
-				at[r.Partition] = k
-				entries = append(entries, offsets.Entry{Partition: r.Partition})
-			}
-			entries[k].Offset = r.Offset
-			last, lastAt = r.Partition, k
-		}
-	}
-	return entries
 }

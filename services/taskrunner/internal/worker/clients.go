@@ -38,6 +38,11 @@ func (c Config) Admin(conn map[string]string, job cluster.JobID, name string) (m
 	return c.client(admin, conn, fmt.Sprintf("connector-adminclient-%s-%d", name, job.Task), true)
 }
 
+// DeadLetterAdmin is the configuration of the admin client that makes the topic of a sink's dead letter queue.
+func (c Config) DeadLetterAdmin(conn map[string]string, job cluster.JobID, name string) (map[string]string, error) {
+	return c.client(admin, conn, fmt.Sprintf("connector-dlq-adminclient-%s-%d", name, job.Task), true)
+}
+
 // Worker is the configuration of the worker's own admin client.
 func (c Config) Worker() (map[string]string, error) {
 	return c.client(admin, nil, "worker-adminclient", true)

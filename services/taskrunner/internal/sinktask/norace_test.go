@@ -1,0 +1,5 @@
+//go:build !race
+
+package sinktask
+
+const slack = 1
