@@ -132,7 +132,7 @@ func (p *parser) literal(c rune) ranges { return p.folded(of(c)) }
 
 func (p *parser) folded(r ranges) ranges {
 	if p.has(ignoreCase) {
-		return r.fold(p.has(unicodeCase))
+		return p.spend(r.fold(p.has(unicodeCase)))
 	}
 	return r
 }
@@ -143,7 +143,7 @@ func (p *parser) class(whole bool) ranges {
 	defer p.enter()()
 	var out ranges
 	any, negated := false, false
-	add := func(r ranges) { out, any = out.union(r), true }
+	add := func(r ranges) { out, any = p.spend(out.union(r)), true }
 	c := p.next()
 	if c == '^' && p.at(p.cursor-1) == '[' {
 		c = p.next()
@@ -164,7 +164,7 @@ func (p *parser) class(whole bool) ranges {
 				case !any:
 					add(right)
 				case some:
-					out = out.and(right)
+					out = p.spend(out.and(right))
 				}
 				continue
 			}
@@ -192,10 +192,10 @@ func (p *parser) class(whole bool) ranges {
 func (p *parser) rightSide() (out ranges, some bool) {
 	for c := p.peek(); c != ']' && c != '&'; c = p.peek() {
 		if c == '[' {
-			out = out.union(p.class(true))
+			out = p.spend(out.union(p.class(true)))
 		} else {
 			p.cursor--
-			out = out.union(p.class(false))
+			out = p.spend(out.union(p.class(false)))
 		}
 		some = true
 	}

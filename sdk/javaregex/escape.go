@@ -17,16 +17,16 @@ type escaped struct {
 // backslash reads an escape outside of classes.
 func (p *parser) backslash() string {
 	if c := p.nextRaw(); c == 'p' || c == 'P' {
-		return p.property(c == 'P').text()
+		return p.emit(p.property(c == 'P'))
 	}
 	p.cursor--
 	switch e := p.escape(false, false); {
 	case e.isClass:
-		return e.class.text()
+		return p.emit(e.class)
 	case e.text != "":
 		return e.text
 	default:
-		return p.literal(e.char).text()
+		return p.emit(p.literal(e.char))
 	}
 }
 
@@ -108,7 +108,7 @@ func (p *parser) anchor(c rune) (escaped, bool) {
 		if p.has(unicodeClass) {
 			w = word()
 		}
-		return escaped{text: strings.ReplaceAll(format, "W", w.text())}
+		return escaped{text: strings.ReplaceAll(format, "W", p.emit(w))}
 	}
 	switch c {
 	case 'A':

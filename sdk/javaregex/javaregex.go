@@ -89,8 +89,12 @@ const (
 // flagOf are the letters of the flags; c asks for canonical equivalence, which no character class or literal here has.
 var flagOf = map[rune]flags{'i': ignoreCase, 'm': multiline, 's': dotAll, 'd': unixLines, 'u': unicodeCase, 'c': 0, 'x': comments, 'U': unicodeClass | unicodeCase}
 
-// maxDepth bounds nested groups and classes; Java's own bound is its stack.
-const maxDepth = 500
+// maxDepth bounds nested groups and classes; Java's own bound is its stack. maxRanges bounds what classes cost: \p{L} has
+// hundreds of ranges.
+const (
+	maxDepth  = 500
+	maxRanges = 1 << 18
+)
 
 // parser follows the structure of Java's compiler, so that an error is found at the same place.
 type parser struct {
@@ -103,6 +107,7 @@ type parser struct {
 	groups  int // with the whole match
 	named   map[string]int
 	depth   int
+	spent   int // ranges
 }
 
 func (p *parser) fail(format string, args ...any) {
@@ -180,6 +185,17 @@ func (p *parser) enter() func() {
 	}
 	return func() { p.depth-- }
 }
+
+// spend counts the ranges of classes that are joined or written.
+func (p *parser) spend(r ranges) ranges {
+	if p.spent += len(r); p.spent > maxRanges {
+		p.fail("The expression is too large")
+	}
+	return r
+}
+
+// emit is a class in the engine's syntax.
+func (p *parser) emit(r ranges) string { return p.spend(r).text() }
 
 // unquote replaces \Q...\E by escapes, as Java does before it reads on.
 func (p *parser) unquote() {

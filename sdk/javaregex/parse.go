@@ -44,7 +44,7 @@ func (p *parser) sequence() string {
 			b.WriteString(p.group())
 			continue
 		case '[':
-			text = p.class(true).text()
+			text = p.emit(p.class(true))
 		case '\\':
 			text = p.backslash()
 		case '^':
@@ -55,7 +55,7 @@ func (p *parser) sequence() string {
 			text = p.end()
 		case '.':
 			p.next()
-			text = p.dot().text()
+			text = p.emit(p.dot())
 		case '|', ')':
 			return b.String()
 		case '?', '*', '+':
@@ -68,7 +68,7 @@ func (p *parser) sequence() string {
 				return b.String()
 			}
 			p.next()
-			text = p.literal(c).text()
+			text = p.emit(p.literal(c))
 		}
 		b.WriteString(p.closure(text))
 	}

@@ -194,7 +194,7 @@ func (p *parser) property(negated bool) ranges {
 			p.fail("Empty character family")
 		}
 	}
-	r := p.propertyOf(name)
+	r := p.spend(p.propertyOf(name))
 	if negated {
 		return r.negate()
 	}

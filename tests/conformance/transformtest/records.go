@@ -70,6 +70,7 @@ func records() map[string]func() *transform.Record {
 		return s
 	})
 	add("a struct of another schema than that beside it", withMap, func() any { s, _ := structs(); return s })
+	add("a struct with fewer fields than the schema beside it", outer, func() any { return data.NewStruct(withMap) })
 	add("a struct without a schema beside it", nil, func() any { s, _ := structs(); return s })
 	add("a map", nil, func() any {
 		return data.MapOf("a", int64(1), "b", "12", "ts", int64(1577836801234), "n", data.MapOf("q", 1.5, "a.b", nil), "list", []any{data.MapOf("x", true)}, "f", []byte{1})

@@ -153,6 +153,10 @@ func (h Harness) shared(t *testing.T) {
 			_, first := s.Apply(r)
 			require.Equal(t, before, text(&twin), "%v, %s", props, name)
 			after := text(r)
+			_ = twin.Headers.Add("other", nil, "other") // as another transformation would, on the list that both began with
+			if first == nil {
+				require.Equal(t, after, text(r), "%v, %s: the list of headers is another's to append to", props, name)
+			}
 			_, second := s.Apply(&twin)
 			require.Equal(t, first == nil, second == nil)
 			if first == nil {
