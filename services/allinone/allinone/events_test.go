@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ask sends a request and reads a JSON answer.
-func ask(t *testing.T, method, url, body string, into any) http.Header {
+// exchange sends a request and reads the answer to its end.
+func exchange(t *testing.T, method, url, body string) (status int, header http.Header, answer string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -27,11 +27,18 @@ func ask(t *testing.T, method, url, body string, into any) http.Header {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	require.Less(t, resp.StatusCode, 300, "%s %s: %s", method, url, b)
+	return resp.StatusCode, resp.Header, string(b)
+}
+
+// ask sends a request and reads a JSON answer.
+func ask(t *testing.T, method, url, body string, into any) http.Header {
+	t.Helper()
+	status, header, b := exchange(t, method, url, body)
+	require.Less(t, status, 300, "%s %s: %s", method, url, b)
 	if into != nil {
-		require.NoError(t, json.Unmarshal(b, into), "%s", b)
+		require.NoError(t, json.Unmarshal([]byte(b), into), "%s", b)
 	}
-	return resp.Header
+	return header
 }
 
 // event is what a watcher sees.

@@ -2,7 +2,6 @@ package allinone_test
 
 import (
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -105,7 +104,7 @@ func TestMetrics_of_Kafka_Connect_are_exported_with_their_values_and_vanish(t *t
 	create := func(name string, config map[string]string) {
 		body, err := json.Marshal(config)
 		require.NoError(t, err)
-		status, answer := ask(t, http.MethodPut, "http://"+all.API+"/connectors/"+name+"/config", string(body))
+		status, _, answer := exchange(t, http.MethodPut, "http://"+all.API+"/connectors/"+name+"/config", string(body))
 		require.Equal(t, http.StatusCreated, status, answer)
 	}
 	create("src", map[string]string{"connector.class": "FileStreamSource", "topic": "lines", "file": filepath.Join(dir, "in")})
@@ -190,14 +189,14 @@ func TestMetrics_of_Kafka_Connect_are_exported_with_their_values_and_vanish(t *t
 	require.Equal(t, "x.Stumbling", text("kafka_connect_connector_transform_metrics_transform_class", "transform_class", "snk"))
 	require.Equal(t, "4", text("kafka_connect_connector_predicate_metrics_predicate_version", "predicate_version", "snk"))
 
-	status, answer := ask(t, http.MethodPut, "http://"+all.API+"/connectors/src/pause", "")
+	status, _, answer := exchange(t, http.MethodPut, "http://"+all.API+"/connectors/src/pause", "")
 	require.Equal(t, http.StatusAccepted, status, answer)
 	require.Eventually(t, func() bool {
 		return text("kafka_connect_connector_metrics_status", "status", "src") == "paused" && text(taskM+"status", "status", "src") == "paused"
 	}, patience, tick)
 
 	for _, name := range []string{"src", "snk"} {
-		status, answer := ask(t, http.MethodDelete, "http://"+all.API+"/connectors/"+name, "")
+		status, _, answer := exchange(t, http.MethodDelete, "http://"+all.API+"/connectors/"+name, "")
 		require.Equal(t, http.StatusNoContent, status, answer)
 	}
 	require.Eventually(t, func() bool {
@@ -211,18 +210,4 @@ func TestMetrics_of_Kafka_Connect_are_exported_with_their_values_and_vanish(t *t
 		return true
 	}, patience, tick, "the series of deleted connectors vanish")
 	eventually("kafka_connect_connect_worker_metrics_task_count", "", 0)
-}
-
-// ask sends a request and returns the answer's status and body.
-func ask(t *testing.T, method, url, body string) (int, string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, string(text)
 }
