@@ -98,21 +98,21 @@ func (a *adoption) more(base string) {
 	a.Helper()
 	require.NoError(a, os.WriteFile(filepath.Join(a.dir, "old"), []byte("1\n2\n3\n"), 0o600))
 	config := fmt.Sprintf(`{"connector.class":"FileStreamSource","topic":"old-%s","file":%q,"db.password":"hunter2"}`, a.id, filepath.Join(a.dir, "old"))
-	resp, answer := exchange(a.T, http.MethodPut, base+"/connectors/old-"+a.id+"/config", config)
-	require.Equal(a, http.StatusCreated, resp.StatusCode, answer)
+	status, _, answer := exchange(a.T, http.MethodPut, base+"/connectors/old-"+a.id+"/config", config)
+	require.Equal(a, http.StatusCreated, status, answer)
 	require.Eventually(a, func() bool { return a.position(base, "old-"+a.id) == 6 }, patience, tick)
-	resp, answer = exchange(a.T, http.MethodPut, base+"/connectors/old-"+a.id+"/pause", "")
-	require.Equal(a, http.StatusAccepted, resp.StatusCode, answer)
-	resp, answer = exchange(a.T, http.MethodPost, base+"/connectors", fmt.Sprintf(`{"name":"none-%s","initial_state":"STOPPED","config":
+	status, _, answer = exchange(a.T, http.MethodPut, base+"/connectors/old-"+a.id+"/pause", "")
+	require.Equal(a, http.StatusAccepted, status, answer)
+	status, _, answer = exchange(a.T, http.MethodPost, base+"/connectors", fmt.Sprintf(`{"name":"none-%s","initial_state":"STOPPED","config":
 		{"connector.class":"org.apache.kafka.connect.tools.SchemaSourceConnector","topic":"none-%s","secret":"hunter2"}}`, a.id, a.id))
-	require.Equal(a, http.StatusCreated, resp.StatusCode, answer)
+	require.Equal(a, http.StatusCreated, status, answer)
 }
 
 // position is how far a file was read, as the REST API tells; -1: not yet.
 func (a *adoption) position(base, name string) int {
 	a.Helper()
-	resp, answer := exchange(a.T, http.MethodGet, base+"/connectors/"+name+"/offsets", "")
-	if resp.StatusCode != http.StatusOK {
+	status, _, answer := exchange(a.T, http.MethodGet, base+"/connectors/"+name+"/offsets", "")
+	if status != http.StatusOK {
 		return -1
 	}
 	var v struct {
@@ -127,7 +127,7 @@ func (a *adoption) position(base, name string) int {
 
 func (a *adoption) state(base, name string) string {
 	a.Helper()
-	_, answer := exchange(a.T, http.MethodGet, base+"/connectors/"+name+"/status", "")
+	_, _, answer := exchange(a.T, http.MethodGet, base+"/connectors/"+name+"/status", "")
 	var v struct{ Connector struct{ State string } }
 	require.NoError(a, json.Unmarshal([]byte(answer), &v))
 	return v.Connector.State
@@ -156,7 +156,7 @@ func TestAdopt_a_real_Kafka_Connect_cluster_goes_over_and_back(t *testing.T) {
 			require.Contains(t, out, "refuse   none-"+a.id+": there is no connector org.apache.kafka.connect.tools.SchemaSourceConnector here")
 			require.Contains(t, out, "create   out-"+a.id+": sink FileStreamSink, RUNNING, goes on with its consumer group")
 			require.Contains(t, out, "create   old-"+a.id+": source FileStreamSource, PAUSED, 1 offset")
-			_, list := exchange(t, http.MethodGet, here+"/connectors", "")
+			_, _, list := exchange(t, http.MethodGet, here+"/connectors", "")
 			require.Equal(t, "[]", strings.TrimSpace(list), "nothing was made")
 			_, err = a.adopt(here, apply)
 			require.ErrorContains(t, err, "connector in-"+a.id+" is not stopped there: it would run twice")
@@ -217,8 +217,7 @@ func TestAdopt_one_connector_of_a_running_cluster(t *testing.T) {
 	require.ErrorContains(t, err, "connector "+name+" is not stopped there")
 	put := func(base, path, want string) {
 		t.Helper()
-		resp, answer := exchange(t, http.MethodPut, base+"/connectors/"+name+path, "")
-		require.Equal(t, http.StatusAccepted, resp.StatusCode, answer)
+		ask(t, http.MethodPut, base+"/connectors/"+name+path, "", nil)
 		require.Eventually(t, func() bool { return a.state(base, name) == want }, patience, tick)
 	}
 	put(connect, "/stop", "STOPPED")
@@ -229,9 +228,9 @@ func TestAdopt_one_connector_of_a_running_cluster(t *testing.T) {
 	at := a.position(here, name)
 	require.Positive(t, at)
 
-	resp, answer := exchange(t, http.MethodPatch, here+"/connectors/"+name+"/offsets",
+	status, _, answer := exchange(t, http.MethodPatch, here+"/connectors/"+name+"/offsets",
 		fmt.Sprintf(`{"offsets":[{"partition":{"filename":%q},"offset":{"position":2}}]}`, filepath.Join(a.dir, "in")))
-	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	require.Equal(t, http.StatusOK, status, answer)
 	out, err = a.adopt(here, only)
 	require.ErrorContains(t, err, "1 of 1 connector can't be taken over")
 	require.Contains(t, out, "it has other offsets here, and stays STOPPED")
@@ -239,8 +238,8 @@ func TestAdopt_one_connector_of_a_running_cluster(t *testing.T) {
 	require.Equal(t, 2, a.position(here, name))
 
 	// As it says: without them it is taken over.
-	resp, answer = exchange(t, http.MethodDelete, here+"/connectors/"+name+"/offsets", "")
-	require.Equal(t, http.StatusOK, resp.StatusCode, answer)
+	status, _, answer = exchange(t, http.MethodDelete, here+"/connectors/"+name+"/offsets", "")
+	require.Equal(t, http.StatusOK, status, answer)
 	_, err = a.adopt(here, only)
 	require.NoError(t, err)
 	require.Equal(t, at, a.position(here, name))

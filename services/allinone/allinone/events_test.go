@@ -15,7 +15,7 @@ import (
 )
 
 // exchange sends a request and reads the answer to its end.
-func exchange(t *testing.T, method, url, body string) (*http.Response, string) {
+func exchange(t *testing.T, method, url, body string) (status int, header http.Header, answer string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
@@ -27,18 +27,18 @@ func exchange(t *testing.T, method, url, body string) (*http.Response, string) {
 	b, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	require.NoError(t, resp.Body.Close())
-	return resp, string(b)
+	return resp.StatusCode, resp.Header, string(b)
 }
 
 // ask sends a request and reads a JSON answer.
 func ask(t *testing.T, method, url, body string, into any) http.Header {
 	t.Helper()
-	resp, b := exchange(t, method, url, body)
-	require.Less(t, resp.StatusCode, 300, "%s %s: %s", method, url, b)
+	status, header, b := exchange(t, method, url, body)
+	require.Less(t, status, 300, "%s %s: %s", method, url, b)
 	if into != nil {
 		require.NoError(t, json.Unmarshal([]byte(b), into), "%s", b)
 	}
-	return resp.Header
+	return header
 }
 
 // event is what a watcher sees.

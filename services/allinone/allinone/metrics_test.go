@@ -104,8 +104,8 @@ func TestMetrics_of_Kafka_Connect_are_exported_with_their_values_and_vanish(t *t
 	create := func(name string, config map[string]string) {
 		body, err := json.Marshal(config)
 		require.NoError(t, err)
-		resp, answer := exchange(t, http.MethodPut, "http://"+all.API+"/connectors/"+name+"/config", string(body))
-		require.Equal(t, http.StatusCreated, resp.StatusCode, answer)
+		status, _, answer := exchange(t, http.MethodPut, "http://"+all.API+"/connectors/"+name+"/config", string(body))
+		require.Equal(t, http.StatusCreated, status, answer)
 	}
 	create("src", map[string]string{"connector.class": "FileStreamSource", "topic": "lines", "file": filepath.Join(dir, "in")})
 	create("snk", map[string]string{"connector.class": "FileStreamSink", "topics": "lines", "file": filepath.Join(dir, "out"),
@@ -189,15 +189,15 @@ func TestMetrics_of_Kafka_Connect_are_exported_with_their_values_and_vanish(t *t
 	require.Equal(t, "x.Stumbling", text("kafka_connect_connector_transform_metrics_transform_class", "transform_class", "snk"))
 	require.Equal(t, "4", text("kafka_connect_connector_predicate_metrics_predicate_version", "predicate_version", "snk"))
 
-	resp, answer := exchange(t, http.MethodPut, "http://"+all.API+"/connectors/src/pause", "")
-	require.Equal(t, http.StatusAccepted, resp.StatusCode, answer)
+	status, _, answer := exchange(t, http.MethodPut, "http://"+all.API+"/connectors/src/pause", "")
+	require.Equal(t, http.StatusAccepted, status, answer)
 	require.Eventually(t, func() bool {
 		return text("kafka_connect_connector_metrics_status", "status", "src") == "paused" && text(taskM+"status", "status", "src") == "paused"
 	}, patience, tick)
 
 	for _, name := range []string{"src", "snk"} {
-		resp, answer := exchange(t, http.MethodDelete, "http://"+all.API+"/connectors/"+name, "")
-		require.Equal(t, http.StatusNoContent, resp.StatusCode, answer)
+		status, _, answer := exchange(t, http.MethodDelete, "http://"+all.API+"/connectors/"+name, "")
+		require.Equal(t, http.StatusNoContent, status, answer)
 	}
 	require.Eventually(t, func() bool {
 		for _, f := range s.families() {
