@@ -12,6 +12,7 @@ import (
 	"compress/gzip"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -184,6 +185,15 @@ func newPlayer(target Target, file, run string) (*Player, error) {
 // Move goes on with other servers.
 func (p *Player) Move(to Target) {
 	p.target.Base, p.target.Admin, p.target.Other, p.target.Sticky = to.Base, to.Admin, to.Other, to.Sticky
+}
+
+// Append adds text to a file that the recordings know as one in {{TMP}}.
+func (p *Player) Append(t *testing.T, name, text string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(p.dir, name), os.O_APPEND|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	_, err = f.WriteString(text)
+	require.NoError(t, errors.Join(err, f.Close()))
 }
 
 // Play plays up to the row with an id, or to the end.

@@ -65,7 +65,7 @@ func newChain(o Options) (c *chain, err error) {
 func (o *Options) predicate(alias string) (transform.Predicate, error) {
 	prefix := "predicates." + alias + "."
 	if o.Config[prefix+"type"] == "" {
-		return nil, unusable(connecterr.New(connecterr.Config, "Unknown configuration '%stype'", prefix))
+		return nil, unusable(unusable(connecterr.New(connecterr.Config, "Unknown configuration '%splugin.version'", prefix)))
 	}
 	p, err := o.versioned(plugin.Predicate, prefix)
 	if err != nil {

@@ -132,7 +132,7 @@ func TestChain_says_what_is_wrong_with_the_configuration_as_Kafka_Connect_does(t
 	const cause = "\nCaused by: org.apache.kafka.common.config.ConfigException: "
 	for want, config := range map[string]map[string]string{
 		cause + "No field insertion configured":                                                           {"transforms.a.type": smts + "InsertField$Key"},
-		cause + "Unknown configuration 'predicates.nope.type'":                                            {"transforms.a.type": "Filter", "transforms.a.predicate": "nope"},
+		cause + "Unknown configuration 'predicates.nope.plugin.version'":                                  {"transforms.a.type": "Filter", "transforms.a.predicate": "nope"},
 		cause + "Missing required configuration \"pattern\" which has no default value.":                  {"transforms.a.type": "Filter", "transforms.a.predicate": "p", "predicates.p.type": "TopicNameMatches"},
 		"not found that matches the version range [9,), available versions: [" + transforms.Version + "]": {"transforms.a.type": "Filter", "transforms.a.plugin.version": "[9,)"},
 		"Failed to find any class that implements Transformation and which name matches " + smts + "Cast": {"transforms.a.type": smts + "Cast"},
