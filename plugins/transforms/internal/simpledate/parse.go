@@ -348,9 +348,9 @@ func (c *calendar) timeOfDay() int64 {
 	if best == 0 {
 		best = max(c.stamp[hour], c.stamp[amPM])
 	}
-	switch {
-	case best == 0:
-	case best == c.stamp[hourOfDay]:
+	switch best {
+	case 0:
+	case c.stamp[hourOfDay]:
 		h = c.value[hourOfDay]
 	default:
 		h = c.or(hour, 0) + 12*c.or(amPM, 0)
