@@ -1,17 +1,20 @@
 package allinone_test
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/internal/sleep"
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
@@ -137,7 +140,14 @@ func playToTheEnd(t *testing.T, p *rest.Player, file string) {
 	t.Helper()
 	if file == "tasks-topics" { // the source has read all lines before its topic is another
 		p.Play(t, "tasks-topics-15")
-		p.Append(t, "in-tt", "one more\n")
+		ctx, cancel := context.WithCancel(t.Context())
+		var lines sync.WaitGroup
+		defer lines.Wait()
+		defer cancel()
+		lines.Go(func() { // a task that is about to end may still read some
+			for p.Append("in-tt", "one more\n") && sleep.For(ctx, 100*time.Millisecond) {
+			}
+		})
 	}
 	p.Play(t, "")
 }
