@@ -68,7 +68,7 @@ func hideIn(err error, r *strings.Replacer) error {
 	if !ok {
 		return reworded{err, r.Replace(err.Error())}
 	}
-	return &connecterr.Error{Kind: e.Kind, Message: r.Replace(e.Message), Cause: hideIn(e.Cause, r), Frames: e.Frames}
+	return &connecterr.Error{Kind: e.Kind, Class: e.Class, Message: r.Replace(e.Message), Cause: hideIn(e.Cause, r), Frames: e.Frames}
 }
 
 // reworded is an error with another text.

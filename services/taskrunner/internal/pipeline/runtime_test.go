@@ -21,7 +21,7 @@ import (
 	"github.com/millrace/millrace/tests/logs"
 )
 
-var misbehaves = map[string]string{"transforms": "a", "transforms.a.type": "x.Smt"}
+var oneStep = map[string]string{"transforms": "a", "transforms.a.type": "x.Smt"}
 
 func plus(base map[string]string, pairs ...string) map[string]string {
 	out := map[string]string{}
@@ -43,7 +43,7 @@ func TestRuntime_7_2_a_panic_in_a_plugin_is_the_failure_of_one_record(t *testing
 		}
 		return true, nil
 	}
-	s := &setup{config: plus(misbehaves, "errors.tolerance", "all", "errors.deadletterqueue.topic.name", "d", "errors.deadletterqueue.context.headers.enable", "true"), apply: panics}
+	s := &setup{config: plus(oneStep, "errors.tolerance", "all", "errors.deadletterqueue.topic.name", "d", "errors.deadletterqueue.context.headers.enable", "true"), apply: panics}
 	out, err := s.build(t).Sink(t.Context(), raw(`1`, `2`, `3`), nil)
 	require.NoError(t, err)
 	require.Len(t, out, 2)
@@ -51,7 +51,7 @@ func TestRuntime_7_2_a_panic_in_a_plugin_is_the_failure_of_one_record(t *testing
 	trace := string(s.letters.sent[0].Headers[9].Value)
 	require.Contains(t, trace, "panic: assignment to entry in nil map\n\tat ")
 
-	_, err = (&setup{config: misbehaves, apply: panics}).build(t).Sink(t.Context(), raw(`1`, `2`, `3`), nil)
+	_, err = (&setup{config: oneStep, apply: panics}).build(t).Sink(t.Context(), raw(`1`, `2`, `3`), nil)
 	require.ErrorContains(t, err, "Tolerance exceeded in error handler")
 }
 
@@ -60,7 +60,7 @@ func TestRuntime_7_2_retries_of_a_source_pause_twice_as_long_each_time_up_to_the
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Duration
 		began := time.Now()
-		s := &setup{config: plus(misbehaves, "errors.retry.timeout", "-1", "errors.retry.delay.max.ms", "1000"), apply: func(*transform.Record) (bool, error) {
+		s := &setup{config: plus(oneStep, "errors.retry.timeout", "-1", "errors.retry.delay.max.ms", "1000"), apply: func(*transform.Record) (bool, error) {
 			if at = append(at, time.Since(began)); len(at) < 40 {
 				return false, connecterr.New(connecterr.Retriable, "not yet")
 			}
@@ -78,7 +78,7 @@ func TestRuntime_7_2_retries_of_a_source_pause_twice_as_long_each_time_up_to_the
 func TestRuntime_7_2_a_stop_ends_retries(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	s := &setup{config: plus(misbehaves, "errors.retry.timeout", "-1", "errors.tolerance", "all"), apply: func(*transform.Record) (bool, error) {
+	s := &setup{config: plus(oneStep, "errors.retry.timeout", "-1", "errors.tolerance", "all"), apply: func(*transform.Record) (bool, error) {
 		cancel()
 		return false, connecterr.New(connecterr.Retriable, "not yet")
 	}}
@@ -97,11 +97,11 @@ func TestRuntime_7_3_the_log_names_the_record_as_Kafka_Connect_does(t *testing.T
 	const head = "Error encountered in task c-2. Executing stage 'TRANSFORMATION' with class 'x.Smt'"
 	for messages, want := range map[string][2]string{
 		"true": {head + ", where consumed record is {topic='t', partition=1, offset=10, timestamp=5, timestampType=CreateTime}.",
-			head + ", where source record is = SourceRecord{sourcePartition={file=x}, sourceOffset={position=7}} ConnectRecord{topic='t', kafkaPartition=null, key=k, value=5, timestamp=null}."},
+			head + ", where source record is = SourceRecord{sourcePartition={file=x}, sourceOffset={position=7}} ConnectRecord{topic='t', kafkaPartition=null, key=k, keySchema=null, value=5, valueSchema=null, timestamp=null, headers=ConnectHeaders(headers=)}."},
 		"false": {head + ".", head + "."},
 	} {
 		for i := range want {
-			s := &setup{config: plus(misbehaves, "errors.tolerance", "all", "errors.log.enable", "true", "errors.log.include.messages", messages), apply: fails}
+			s := &setup{config: plus(oneStep, "errors.tolerance", "all", "errors.log.enable", "true", "errors.log.include.messages", messages), apply: fails}
 			p := s.build(t)
 			var err error
 			if i == 0 {
@@ -120,7 +120,7 @@ func TestRuntime_7_3_the_log_names_the_record_as_Kafka_Connect_does(t *testing.T
 func TestRuntime_7_2_no_record_is_skipped_in_silence(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		s := &setup{config: plus(misbehaves, "errors.tolerance", "all"), apply: func(*transform.Record) (bool, error) { return false, errors.New("no such column") }}
+		s := &setup{config: plus(oneStep, "errors.tolerance", "all"), apply: func(*transform.Record) (bool, error) { return false, errors.New("no such column") }}
 		p := s.build(t)
 		lines := func() int { return strings.Count(s.log.String(), "records were skipped") }
 		for range 5 {

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/internal/obs"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
-	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
@@ -56,34 +54,17 @@ func (p *place) String() string {
 	r := p.raw
 	when := ""
 	if r.TimestampType != record.TimestampNone {
-		when = fmt.Sprintf(", timestamp=%d, timestampType=%s", r.Timestamp, timestampTypes[r.TimestampType])
+		when = fmt.Sprintf(", timestamp=%d, timestampType=%s", r.Timestamp, r.TimestampType)
 	}
 	return fmt.Sprintf("consumed record is {topic='%s', partition=%d, offset=%d%s}", r.Topic, r.Partition, r.Offset, when)
 }
-
-var timestampTypes = [...]string{record.TimestampNone: "NoTimestampType", record.CreateTime: "CreateTime", record.LogAppendTime: "LogAppendTime"}
 
 // Full is String with the content of a source record, for logs that are asked to include it.
 func (p *place) Full() string {
 	if p.raw != nil {
 		return p.String()
 	}
-	r := p.source
-	number := func(n int64, none bool) string {
-		if none {
-			return "null"
-		}
-		return strconv.FormatInt(n, 10)
-	}
-	object := func(m *data.Map) string {
-		if m == nil {
-			return "null"
-		}
-		return data.Text(m)
-	}
-	return fmt.Sprintf("source record is = SourceRecord{sourcePartition=%s, sourceOffset=%s} ConnectRecord{topic='%s', kafkaPartition=%s, key=%s, value=%s, timestamp=%s}",
-		object(r.Partition), object(r.Offset), r.Topic, number(int64(r.KafkaPartition), r.KafkaPartition == record.AnyPartition), data.Text(r.Key), data.Text(r.Value),
-		number(r.Timestamp, r.Timestamp == record.NoTimestamp))
+	return "source record is = " + p.source.String()
 }
 
 // tolerance runs the steps of a record and judges their failures.
