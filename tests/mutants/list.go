@@ -52,7 +52,7 @@ var mutants = []mutant{
 	{"404 of a status", herder + "connectors.go", `"No status found for connector %s"`, `"Connector %s not found"`, golden + "create"},
 	{"RESTARTING", herder + "lifecycle.go", `info.Connector.State, info.Connector.Trace = cluster.StateRestarting, ticket.View.Status.Trace`, ``, golden + "lifecycle"},
 	{"failed restart", herder + "lifecycle.go", `st.State == cluster.StateFailed && st.Reason`, `false && st.Reason`, golden + "misbehaving"},
-	{"restart after too many tasks", herder + "lifecycle.go", ` && st.Reason != cluster.ReasonTooManyTasks {`, ` {`, golden + "misbehaving"},
+	{"restart after too many tasks", herder + "lifecycle.go", ` && st.Reason != cluster.ReasonTooManyTasks {`, ` {`, "TestCase_all_in_one"},
 	{"offsets of what runs", herder + "offsets.go", `(v.Target != cluster.Stopped || len(v.Tasks) > 0)`, `false`, golden + "offsets"},
 	{"no offsets", herder + "offsets.go", `if len(changes) == 0 {`, `if false {`, golden + "offsets"},
 	{"topics are not kept", herder + "topics.go", `if h.noTopics {`, `if false {`, golden + "variant-cors"},

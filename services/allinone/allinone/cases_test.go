@@ -180,6 +180,14 @@ var explicit = []struct {
 		require.JSONEq(c, `{"error_code":404,"message":"Unknown task: halt-0"}`, c.is(404, http.MethodPost, "/connectors/halt/tasks/0/restart", ""))
 		c.is(204, http.MethodDelete, "/connectors/halt", "")
 	}},
+	{115, "a connector that starts and then makes too many tasks has been restarted each time", func(c caller) {
+		c.is(201, http.MethodPut, "/connectors/greedy/config", `{"connector.class":"golden.GreedySourceConnector","tasks.max":"1"}`)
+		for range 20 {
+			c.eventually("/connectors/greedy/status", "which is greater than 1")
+			c.is(204, http.MethodPost, "/connectors/greedy/restart", "")
+		}
+		c.is(204, http.MethodDelete, "/connectors/greedy", "")
+	}},
 	{140, "the list of all plugins has more than connectors", func(c caller) {
 		for query, want := range map[string][]string{"": {"sink", "source"}, "?connectorsOnly=true": {"sink", "source"}, "?connectorsOnly=false": {"converter", "header_converter", "predicate", "sink", "source", "transformation"}} {
 			var plugins []struct{ Type string }
@@ -244,7 +252,7 @@ func TestCase_004_health_before_the_start_has_ended(t *testing.T) { t.Parallel()
 func cases(t *testing.T, start world) {
 	t.Helper()
 	dir := t.TempDir()
-	target, stop := start(t, dir, []plugin.Plugin{nothing{}.plugin()}, nil)
+	target, stop := start(t, dir, []plugin.Plugin{nothing{}.plugin(), rest.Greedy()}, nil)
 	t.Cleanup(stop)
 	for _, one := range explicit {
 		t.Run(fmt.Sprintf("%03d_%s", one.number, strings.ReplaceAll(one.name, " ", "_")), func(t *testing.T) {
