@@ -159,3 +159,36 @@ func TestReadAllHandsOverManyBatchesInOrder(t *testing.T) {
 		require.Equal(t, map[int32]int{0: 1500, 1: 1500}, next)
 	})
 }
+
+func TestATailThatIsGivenLittleTimeGetsToTheEndAllTheSame(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic := unique("long")
+		createTopic(t, bootstrap, topic, 2)
+		p := newTestProducer(t, bootstrap, "")
+		const each = 3 * readAllBatch
+		sendAll(t, p, numbered(topic, 0, 0, each))
+		sendAll(t, p, numbered(topic, 1, 0, each))
+		tail, err := NewTail(Config{"bootstrap.servers": bootstrap}, topic)
+		require.NoError(t, err)
+		defer tail.Close()
+		next := map[int32]int64{}
+		for tries := 1; ; tries++ {
+			ctx, cancel := context.WithCancel(within(t))
+			err := tail.Sync(ctx, func(rs []Record) error {
+				for _, r := range rs {
+					require.Equal(t, next[r.Partition], r.Offset, "nothing twice, and nothing left out")
+					next[r.Partition]++
+				}
+				cancel() // its time is over after a batch
+				return nil
+			})
+			cancel()
+			if err == nil {
+				require.Greater(t, tries, 2)
+				break
+			}
+			require.True(t, connecterr.IsRetriable(err), "%v", err)
+		}
+		require.Equal(t, map[int32]int64{0: each, 1: each}, next)
+	})
+}

@@ -94,7 +94,7 @@ func (t *Tail) renew() error {
 // Sync reads on to where the topic ends as of the call, and hands over the committed records in batches, in order per
 // partition; h must not keep the slice. Records of a transaction that is open at the call are waited for until it ends: a
 // transaction that committed after it stands behind it in the log and must not be missed. After an error, also one of h,
-// the next Sync begins where this one did.
+// the next Sync begins behind what h has taken: however little time each has, all of a long topic is read at last.
 //
 // IsUnknownTopic holds for the error of a topic that is not there.
 func (t *Tail) Sync(ctx context.Context, h func([]Record) error) (err error) {
@@ -153,6 +153,11 @@ func (t *Tail) read(ctx context.Context, ends map[int32]int64, h func([]Record) 
 			return nil
 		}
 		err := h(batch)
+		if err == nil {
+			for i := range batch {
+				t.next[batch[i].Partition] = batch[i].Offset + 1
+			}
+		}
 		clear(batch)
 		batch = batch[:0]
 		return err
@@ -164,6 +169,9 @@ func (t *Tail) read(ctx context.Context, ends map[int32]int64, h func([]Record) 
 	}
 	for len(ends) > 0 {
 		if ctx.Err() != nil {
+			if err := hand(); err != nil {
+				return err
+			}
 			return t.gaveUp(ctx, t.doing())
 		}
 		switch e := t.kc.Poll(100).(type) {

@@ -215,7 +215,7 @@ func TestRuntime_5_settings_that_would_break_transactions_are_told_of_and_not_us
 func TestRuntime_5_a_transaction_that_may_end_at_any_time_ends_before_it_is_too_large_to_be_kept(t *testing.T) {
 	onBrokers(t, func(w *world) {
 		w.limit, w.size = 200, 10
-		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000"}
+		w.config = map[string]string{"transaction.boundary": "interval", "transaction.boundary.interval.ms": "3600000", "producer.override.transaction.timeout.ms": "600000"}
 		w.onPoll = func(ctx context.Context, n *numbers) ([]record.Source, error, bool) {
 			if n.next >= n.w.limit {
 				<-ctx.Done()
