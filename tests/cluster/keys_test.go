@@ -46,7 +46,8 @@ func TestFleet_writes_with_keys_are_made_once_while_the_api_is_killed(t *testing
 			if again {
 				replayed.Add(1)
 			}
-			if s, ok := errors.AsType[*cluster.StatusError](err); ok && s.Status != http.StatusInternalServerError {
+			s, answered := errors.AsType[*cluster.StatusError](err)
+			if answered && s.Status != http.StatusInternalServerError && s.Status != http.StatusServiceUnavailable { // 503: it starts
 				return cluster.Final(err)
 			}
 			if err != nil {
