@@ -53,11 +53,11 @@ func TestRuntime_9_jobs_start_anew_when_a_value_changes_and_only_then(t *testing
 	sup := jobs.New(jobs.Options{WorkerID: "w", Out: mute{}, Logger: log.Logger(), Factory: func(spec cluster.JobSpec) (job.Instance, error) {
 		r.starting(spec)
 		return resolving{func() error {
-			starts[spec.Name].Add(1)
 			config, err := refs.Resolve(spec.Config)
 			if spec.Name == "restarts" {
 				seen.Store(config.Plain()["db.password"])
 			}
+			starts[spec.Name].Add(1)
 			return err
 		}}, nil
 	}})
