@@ -45,6 +45,7 @@ func (s *settings) table() *env.Table {
 	t.String(&s.Listen, "listen", "", "Address of the REST API; empty: listeners of the worker configuration, else 127.0.0.1:8083.")
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Listen on an address that is not loopback although nobody has to log in.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:0", "Address of metrics and health; empty for none.")
+	t.Bool(&s.Profiles, "profiles", false, "Serve /debug/pprof on the admin address.")
 	t.String(&s.Postgres, "postgres-url", "", "Postgres to use; empty: an embedded one.")
 	t.String(&s.NATS, "nats-url", "", "NATS to use; empty: an embedded one.")
 	t.String(&s.Kafka, "kafka-bootstrap", "", "Kafka brokers to use (host:port,…); empty: bootstrap.servers of the worker configuration, else an embedded broker.")

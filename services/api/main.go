@@ -30,6 +30,7 @@ func (s *settings) table() *env.Table {
 	t.String(&s.NATS.URL, "nats-url", "nats://127.0.0.1:4222", "URLs of the NATS servers, comma-separated.")
 	t.String(&s.NATS.Creds, "nats-creds", "", "File with NATS credentials.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9082", "Address of metrics and health; empty for none.")
+	t.Bool(&s.Profiles, "profiles", false, "Serve /debug/pprof on the admin address.")
 	return t
 }
 

@@ -37,6 +37,7 @@ func (s *settings) table() *env.Table {
 	t.String(&s.InternalListen, "internal-listen", "127.0.0.1:8084", "Address where runners come when NATS is away; empty for none.")
 	t.Secret(&s.InternalToken, "internal-token", "Token that runners must show there; without one only loopback is let in.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9084", "Address of metrics, health and autoscaling signals; empty for none.")
+	t.Bool(&s.Profiles, "profiles", false, "Serve /debug/pprof on the admin address.")
 	t.Bool(&s.migrate, "migrate", false, "Bring the schema to this program's version before starting.")
 	return t
 }

@@ -50,6 +50,7 @@ func (s *settings) table() *env.Table {
 	t.Duration(&s.DrainTimeout, "drain-timeout", 25*time.Second, "How long a runner that was told to stop waits for its jobs to move elsewhere.")
 	t.Duration(&s.ReloadInterval, "reload-interval", runner.DefaultReloadInterval, "How often it is looked whether secrets that configurations refer to have changed; jobs that use them then start anew, unless config.action.reload=none. 0: never.")
 	t.String(&s.AdminListen, "admin-listen", "127.0.0.1:9083", "Address of metrics and health; empty for none.")
+	t.Bool(&s.Profiles, "profiles", false, "Serve /debug/pprof on the admin address.")
 	t.Bool(&s.MetricAliases, "metric-aliases", false, "Export Kafka Connect's metrics also by the shorter names that the JMX exporter's sample rules give them.")
 	return t
 }

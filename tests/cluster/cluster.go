@@ -114,7 +114,7 @@ func (c *Cluster) services(o Options) error {
 		s := &Service{Name: name, path: filepath.Join(c.bin, program), log: filepath.Join(c.temp, strings.ReplaceAll(name, ":", "-")+".log"), args: args}
 		if program != "natsd" {
 			s.Admin = port()
-			s.args = append(s.args, "-admin-listen", s.Admin, "-nats-url", c.natsURL, "-log-format", "json")
+			s.args = append(s.args, "-admin-listen", s.Admin, "-profiles", "-nats-url", c.natsURL, "-log-format", "json")
 		}
 		return s
 	}

@@ -39,6 +39,7 @@ type Config struct {
 	Listen         string // of the REST API; wins over the worker property listeners
 	AllowAnonymous bool   // needed to listen elsewhere than on loopback
 	AdminListen    string // metrics and health of the whole process; "" for none
+	Profiles       bool   // the admin address serves /debug/pprof too
 
 	// Where things are; "" embeds a server for local use. The worker property bootstrap.servers says where Kafka is when
 	// Kafka is "".
@@ -119,7 +120,7 @@ func (a *allinone) start(ctx context.Context, stack *lifecycle.Stack) error {
 		{Name: "kafka", Reason: "the data; runners need it", Timeout: serverClose, Start: a.kafka},
 		{Name: "admin listener", Reason: "shows the start and the end of the services", Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			gatherer, _ := a.cfg.Registerer.(prometheus.Gatherer)
-			addr, stop, err := obs.Admin{Addr: a.cfg.AdminListen, Gatherer: gatherer, Logger: a.log}.Serve()
+			addr, stop, err := obs.Admin{Addr: a.cfg.AdminListen, Profiles: a.cfg.Profiles, Gatherer: gatherer, Logger: a.log}.Serve()
 			a.info.Admin = addr
 			return stop, err
 		}},

@@ -34,6 +34,7 @@ type Config struct {
 	// AllowAnonymous is needed to listen elsewhere than on loopback when nobody has to log in (S8).
 	AllowAnonymous bool
 	AdminListen    string // metrics and health; "" for none
+	Profiles       bool   // the admin address serves /debug/pprof too
 
 	// Connectors are made at the start, as a standalone worker does with those of its command line; one that is there
 	// already gets the configuration. If one can't be made, Run ends.
@@ -112,7 +113,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}},
 		{Name: "admin listener", Reason: "shows health before requests come", Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			gatherer, _ := cfg.Registerer.(prometheus.Gatherer)
-			addr, stop, err := obs.Admin{Addr: cfg.AdminListen, Gatherer: gatherer, Ready: h.Health, Logger: cfg.Logger}.Serve()
+			addr, stop, err := obs.Admin{Addr: cfg.AdminListen, Profiles: cfg.Profiles, Gatherer: gatherer, Ready: h.Health, Logger: cfg.Logger}.Serve()
 			info.Admin = addr
 			return stop, err
 		}},

@@ -30,6 +30,7 @@ type Config struct {
 	NATS     natsbus.Options
 
 	AdminListen    string // metrics, health, GET /signals; "" for none
+	Profiles       bool   // the admin address serves /debug/pprof too
 	InternalListen string // where runners come when the bus is away; "" for none
 	InternalToken  string // that they must show; "": only loopback is let in
 

@@ -87,7 +87,7 @@ func (s *service) start(ctx context.Context, stack *lifecycle.Stack, info *Info)
 	steps := []lifecycle.Step{
 		{Name: "admin listener", Reason: "health shows from the first moment to the last", Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			gatherer, _ := s.cfg.Registerer.(prometheus.Gatherer)
-			addr, stop, err := obs.Admin{Addr: s.cfg.AdminListen, Gatherer: gatherer, Ready: s.ready, Logger: s.log,
+			addr, stop, err := obs.Admin{Addr: s.cfg.AdminListen, Profiles: s.cfg.Profiles, Gatherer: gatherer, Ready: s.ready, Logger: s.log,
 				Extra: map[string]http.Handler{"GET /signals": s.board}}.Serve()
 			info.Admin = addr
 			return stop, err

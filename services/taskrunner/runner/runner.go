@@ -63,6 +63,7 @@ type Config struct {
 	ReloadInterval time.Duration
 
 	AdminListen string
+	Profiles    bool          // the admin address serves /debug/pprof too
 	Heartbeat   time.Duration // default 1 s
 	// DrainTimeout is how long a runner that was told to stop waits for its jobs to move elsewhere. What has not moved then
 	// is stopped and released. 0: it does not wait.
@@ -189,7 +190,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}},
 		{Name: "admin listener", Reason: "shows how the rest starts and ends", Start: func(context.Context) (lifecycle.CloseFunc, error) {
 			gatherer, _ := cfg.Registerer.(prometheus.Gatherer)
-			addr, stop, err := obs.Admin{Addr: cfg.AdminListen, Gatherer: gatherer, Ready: ses.Ready, Logger: log}.Serve()
+			addr, stop, err := obs.Admin{Addr: cfg.AdminListen, Profiles: cfg.Profiles, Gatherer: gatherer, Ready: ses.Ready, Logger: log}.Serve()
 			info.Admin = addr
 			return stop, err
 		}},
