@@ -219,7 +219,7 @@ func startPeer(ctx context.Context, kafka string) (*servers.ConnectProcess, erro
 	}
 	for i := range b10Peers {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPut, connect.Base+"/connectors/"+b10Name(i)+"/config",
-			strings.NewReader(`{"connector.class":"org.apache.kafka.connect.tools.MockSourceConnector","tasks.max":"1"}`))
+			strings.NewReader(`{"connector.class":"org.apache.kafka.connect.tools.MockSinkConnector","tasks.max":"1","topics":"b10"}`)) // the source of that kind never rests
 		if err != nil {
 			return connect, err
 		}
