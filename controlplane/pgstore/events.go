@@ -165,6 +165,7 @@ func (s *Store) PruneEvents(ctx context.Context, maxAge time.Duration, most int)
 			deleted = int(tag.RowsAffected())
 			return nil
 		})
+		b.Queue(sqlShownPrune, maxAge.Microseconds())
 		return t.commit(ctx, b)
 	})
 	return deleted, err

@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -33,9 +32,13 @@ var (
 // shown reads what is shown of connectors.
 func (s *Store) shown(ctx context.Context, what, sql string, args ...any) (all []cluster.Shown, err error) {
 	rows, err := s.pool.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, classify(err, what)
+	if err == nil {
+		all, err = scanShown(rows)
 	}
+	return all, classify(err, what)
+}
+
+func scanShown(rows pgx.Rows) (all []cluster.Shown, err error) {
 	var (
 		last                          string
 		uid, name, kind, config       string
@@ -70,7 +73,7 @@ func (s *Store) shown(ctx context.Context, what, sql string, args ...any) (all [
 		}
 		return nil
 	})
-	return all, classify(err, what)
+	return all, err
 }
 
 // ListConnectors implements the store.
@@ -85,24 +88,4 @@ func (s *Store) ListConnectors(ctx context.Context, q cluster.ConnectorQuery) ([
 // LastConnector implements the store. Calls that come while others wait for the database are answered by one statement.
 func (s *Store) LastConnector(ctx context.Context, name string) (cluster.Shown, error) {
 	return s.statuses.get(ctx, name)
-}
-
-// readStatuses reads connectors by name; those that are not there are left out. Only for names without a live connector it
-// looks among the deleted ones.
-func (s *Store) readStatuses(ctx context.Context, names []string) (map[string]cluster.Shown, error) {
-	by := make(map[string]cluster.Shown, len(names))
-	for _, sql := range []string{sqlStatuses, sqlLeaving} {
-		all, err := s.shown(ctx, "reading statuses", sql, names)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range all {
-			by[c.Name] = c
-		}
-		names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { _, ok := by[name]; return ok })
-		if len(names) == 0 {
-			break
-		}
-	}
-	return by, nil
 }

@@ -41,6 +41,7 @@ type Store struct {
 	reserved *pgxpool.Pool
 	ids      idBlocks
 	statuses gather
+	seen     seen
 }
 
 // Open makes a store and proves that the database answers and has been migrated. Unavailable: it does not answer.
