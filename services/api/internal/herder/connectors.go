@@ -2,6 +2,7 @@ package herder
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
 	"github.com/google/uuid"
@@ -164,19 +165,17 @@ func (h *Herder) Tasks(ctx context.Context, name string) ([]TaskInfo, error) {
 	}
 	return out, nil
 }
-
+// Status is a connector's state as JSON, also while a deleted one is on its way out.
 // Status is a connector's state, also while a deleted one is on its way out.
-func (h *Herder) Status(ctx context.Context, name string) (StateInfo, error) {
+func (h *Herder) Status(ctx context.Context, name string) (json.RawMessage, error) {
 	v, err := h.store.LastConnector(ctx, name)
-	if err == nil {
-		if s, ok := shownStatus(v); ok {
-			return s, nil
-		}
+	if err == nil && v.Status != nil {
+		return appendStatus(nil, v), nil
 	}
 	if err == nil || cluster.Is(err, cluster.NotFound) {
 		err = cluster.Errorf(cluster.NotFound, "No status found for connector %s", name)
 	}
-	return StateInfo{}, err
+	return nil, err
 }
 
 // TaskStatus is a task's state.

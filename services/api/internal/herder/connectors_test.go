@@ -118,7 +118,7 @@ func TestDelete_takes_the_name_at_once_and_shows_what_is_on_its_way_out(t *testi
 	w.refused(err, cluster.NotFound)
 	st, err := w.Status(t.Context(), "list")
 	require.NoError(t, err)
-	require.Equal(t, cluster.TypeUnknown, st.Type)
+	require.Contains(t, string(st), `"type":"unknown"`)
 
 	_, err = w.Delete(t.Context(), "list", by)
 	w.refused(err, cluster.NotFound, "list")
@@ -149,7 +149,9 @@ func TestReading_shows_what_is_stored_and_what_was_last_seen(t *testing.T) {
 	want := herder.StateInfo{Name: "list", Connector: running, Tasks: []herder.TaskState{{ID: 0, State: running}, {ID: 1, State: failed}}, Type: cluster.TypeSource}
 	st, err := w.Status(t.Context(), "list")
 	require.NoError(t, err)
-	require.Equal(t, want, st)
+	text, err := json.Marshal(want)
+	require.NoError(t, err)
+	require.Equal(t, string(text), string(st))
 	ts, err := w.TaskStatus(t.Context(), "list", 1)
 	require.NoError(t, err)
 	require.Equal(t, want.Tasks[1], ts)

@@ -246,11 +246,11 @@ func emptyBody(b []byte) bool {
 }
 
 func (s *server) status(r *request) error {
-	info, err := s.herder.Status(r.ctx, r.params[0])
+	body, err := s.herder.Status(r.ctx, r.params[0])
 	if err != nil {
 		return err
 	}
-	return r.json(info)
+	return r.send(cluster.Answer{Status: http.StatusOK, Body: body})
 }
 
 func (s *server) restart(r *request) error {

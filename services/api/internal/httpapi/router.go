@@ -11,7 +11,7 @@ import (
 )
 
 // table finds routes. It works on the raw path and decodes each segment once: a name may contain an encoded slash.
-type table struct{ routes []tableRoute }
+type table struct{ routes map[int][]tableRoute } // by the number of segments
 
 type tableRoute struct {
 	Route
@@ -19,9 +19,10 @@ type tableRoute struct {
 }
 
 func newTable(routes []Route) table {
-	var t table
+	t := table{map[int][]tableRoute{}}
 	for _, r := range routes {
-		t.routes = append(t.routes, tableRoute{r, segments(r.Pattern)})
+		parts := segments(r.Pattern)
+		t.routes[len(parts)] = append(t.routes[len(parts)], tableRoute{r, parts})
 	}
 	return t
 }
@@ -49,7 +50,10 @@ func (t table) find(rawPath string) (found []tableRoute, params []string, bad bo
 	if illegal(rawPath) {
 		return nil, nil, true
 	}
-	parts := segments(matrix.ReplaceAllString(rawPath, ""))
+	if strings.Contains(rawPath, ";") {
+		rawPath = matrix.ReplaceAllString(rawPath, "")
+	}
+	parts := segments(rawPath)
 	for i, p := range parts {
 		decoded, err := url.PathUnescape(p)
 		if err != nil || !utf8.ValidString(decoded) {
@@ -57,7 +61,7 @@ func (t table) find(rawPath string) (found []tableRoute, params []string, bad bo
 		}
 		parts[i] = decoded
 	}
-	for _, r := range t.routes {
+	for _, r := range t.routes[len(parts)] {
 		if values, ok := match(r.segments, parts); ok {
 			found, params = append(found, r), values
 		}

@@ -217,7 +217,7 @@ func (s *server) route(r *request) (m matched, err error) {
 		return m, statusError(http.StatusMethodNotAllowed)
 	}
 	contentType := r.Request().Header.ContentType()
-	given := len(contentType) > 0 || bytes.Contains(bytes.ToLower(r.Request().Header.RawHeaders()), []byte("content-type:")) // an empty one counts
+	given := len(contentType) > 0 || hasEmptyContentType(r.Request().Header.RawHeaders())
 	refused, bad := unsupported(m.route, string(contentType), given, len(r.BodyRaw()) > 0)
 	switch {
 	case bad:
@@ -228,6 +228,17 @@ func (s *server) route(r *request) (m matched, err error) {
 		return m, statusError(http.StatusNotAcceptable)
 	}
 	return m, nil
+}
+
+// hasEmptyContentType looks for the header that the framework takes for none. It counts.
+func hasEmptyContentType(raw []byte) bool {
+	name := []byte("content-type:")
+	for line := range bytes.Lines(raw) {
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], name) {
+			return true
+		}
+	}
+	return false
 }
 
 // handle calls a route's handler, with the terms of the request.
