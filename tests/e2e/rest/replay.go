@@ -39,6 +39,7 @@ type row struct {
 	ID      string `json:"id"`
 	Case    int    `json:"case,omitempty"` // of the contract; 0: none
 	Title   string `json:"title,omitempty"`
+	Kafka   string `json:"kafka,omitempty"` // "4.4.0" where it answers otherwise than 4.3.1
 	Polled  bool   `json:"polled,omitempty"`
 	Reduced bool   `json:"reduced,omitempty"`
 	Request struct {
