@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -14,9 +15,8 @@ import (
 const (
 	gatherReads = 4 // statements at once
 	gatherSlow  = 5 * time.Millisecond
-	gatherPace  = 500 * time.Microsecond // between the beginnings of statements, so that each serves many when many ask
-	gatherMost  = 256                    // names in one statement
-	gatherTime  = 30 * time.Second       // for one statement: nobody's own deadline counts for all
+	gatherMost  = 256              // names in one statement
+	gatherTime  = 30 * time.Second // for one statement: nobody's own deadline counts for all
 )
 
 // gather answers reads of single names with as few statements as there are: those that come while statements run are read
@@ -27,8 +27,7 @@ type gather struct {
 	mu      sync.Mutex
 	waiting []asked
 	running int
-	began   time.Time // when the last statement did, or was about to
-	last    time.Time // when the last statement did
+	began   time.Time // when the last statement did
 }
 
 type asked struct {
@@ -66,12 +65,7 @@ func (g *gather) get(ctx context.Context, name string) (cluster.Shown, error) {
 // work reads what waits, until nothing does.
 func (g *gather) work() {
 	for {
-		g.mu.Lock()
-		early := gatherPace - time.Since(g.last)
-		g.mu.Unlock()
-		if early > 0 {
-			time.Sleep(early)
-		}
+		runtime.Gosched() // so that requests that can run come along
 		g.mu.Lock()
 		n := min(len(g.waiting), gatherMost)
 		if n == 0 {
@@ -82,7 +76,6 @@ func (g *gather) work() {
 		batch := slices.Clone(g.waiting[:n])
 		g.waiting = slices.Delete(g.waiting, 0, n)
 		g.began = time.Now()
-		g.last = g.began
 		g.mu.Unlock()
 		g.answer(batch)
 	}

@@ -27,7 +27,9 @@ import (
 type Options struct {
 	// Worker is the worker configuration of the Kafka Connect cluster.
 	Worker map[string]string
-	API    API
+	// Files are the connectors' files of a standalone worker, which has no topics; none: it is a cluster.
+	Files []string
+	API   API
 	// Only these connectors; none: all.
 	Only []string
 	// Apply does it; else it is only told what would be done.
@@ -53,19 +55,18 @@ const readTime = 5 * time.Minute
 // Run takes over what there is. It can be repeated, and goes on where it ended. The error tells of connectors that were not
 // taken over, too.
 func Run(ctx context.Context, o Options) error {
-	for _, key := range []string{groupKey, configKey, offsetKey, statusKey} {
-		if o.Worker[key] == "" {
-			return exitcode.Input(fmt.Errorf("the worker configuration of the Kafka Connect cluster has no %s (-worker-config)", key))
-		}
-	}
-	running, topics, err := read(ctx, o)
+	running, topics, err := o.read(ctx)
 	if err != nil {
 		return err
 	}
 	all := topics.Connectors()
-	o.say("Kafka Connect cluster %s: %s, %s", o.Worker[groupKey], plural(len(all), "connector"), map[bool]string{true: "its workers run", false: "its workers have stopped"}[running])
+	if o.standalone() {
+		o.say("Standalone worker: %s; it must have stopped before -apply", plural(len(all), "connector"))
+	} else {
+		o.say("Kafka Connect cluster %s: %s, %s", o.Worker[groupKey], plural(len(all), "connector"), map[bool]string{true: "its workers run", false: "its workers have stopped"}[running])
+	}
 	if n := topics.Unread(); n > 0 {
-		o.say("%s of its topics can't be read and are left out, as its workers leave them out", plural(n, "record"))
+		o.say("%s can't be read and are left out, as its workers leave them out", plural(n, "record"))
 	}
 	if all, err = o.chosen(all); err != nil {
 		return err
@@ -117,7 +118,7 @@ func (o Options) say(format string, args ...any) {
 func (o Options) chosen(all []Connector) ([]Connector, error) {
 	for _, name := range o.Only {
 		if !slices.ContainsFunc(all, func(c Connector) bool { return c.Name == name }) {
-			return nil, exitcode.Input(fmt.Errorf("the Kafka Connect cluster has no connector %q", name))
+			return nil, exitcode.Input(fmt.Errorf("there is no connector %q to be taken over", name))
 		}
 	}
 	if len(o.Only) == 0 {
@@ -160,8 +161,22 @@ func (o Options) do(ctx context.Context, s Step) error {
 	return o.API.aim(ctx, s.Name, s.Target)
 }
 
-// read reads the three topics, and whether workers run.
-func read(ctx context.Context, o Options) (running bool, t *Topics, err error) {
+// read reads what is taken over. Whether a standalone worker runs is not to be seen from here.
+func (o Options) read(ctx context.Context) (running bool, t *Topics, err error) {
+	if o.standalone() {
+		t, err = readStandalone(o)
+		return false, t, err
+	}
+	for _, key := range []string{groupKey, configKey, offsetKey, statusKey} {
+		if o.Worker[key] == "" {
+			return false, nil, exitcode.Input(fmt.Errorf("the worker configuration of the Kafka Connect cluster has no %s (-worker-config)", key))
+		}
+	}
+	return readTopics(ctx, o)
+}
+
+// readTopics reads the three topics, and whether workers run.
+func readTopics(ctx context.Context, o Options) (running bool, t *Topics, err error) {
 	refs, err := secrets.FromProperties(o.Worker, os.LookupEnv, o.Logger)
 	if err != nil {
 		return false, nil, exitcode.Input(err)

@@ -2,7 +2,6 @@ package adopt
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 
@@ -19,7 +18,7 @@ func Command(of string) program.Program {
 		o                     Options
 		workerFile, bootstrap string
 	)
-	t := env.New(of+" import", "Takes over the connectors of a Kafka Connect cluster: tells what it would do, and with -apply does it.")
+	t := env.New(of+" import", "Takes over the connectors of a Kafka Connect cluster, or, when connectors' files are named behind the flags, of a standalone worker: tells what it would do, and with -apply does it.")
 	t.String(&workerFile, "worker-config", "", "Worker configuration of the Kafka Connect cluster (a properties file); it says where its topics are.")
 	t.Map(&o.Worker, "worker", "", "Single worker properties that win over the file: group.id=…, config.storage.topic=…, offset.storage.topic=…, status.storage.topic=…")
 	t.String(&bootstrap, "kafka-bootstrap", "", "Kafka brokers, host:port,…; wins over bootstrap.servers of the worker configuration.")
@@ -30,9 +29,7 @@ func Command(of string) program.Program {
 	t.Bool(&o.Apply, "apply", false, "Do it. The workers of the Kafka Connect cluster must have stopped, or the connectors that are taken over.")
 	t.Bool(&o.Stopped, "stopped", false, "With -apply: make the connectors and leave them stopped, also while the workers run. Another run brings the offsets and starts them.")
 	return program.Program{Name: of + " import", Table: t, Run: func(ctx context.Context, args []string, log *slog.Logger) (err error) {
-		if len(args) > 0 {
-			return exitcode.Input(fmt.Errorf("import takes no arguments, but there is %q", args[0]))
-		}
+		o.Files = args
 		o.Out, o.Logger = os.Stdout, obs.Named(log, obs.LogWorker)
 		if o.Worker, err = workerconfig.Read(workerFile, o.Worker, func(string) {}); err != nil { // what it ignores is no concern here
 			return exitcode.Input(err)
