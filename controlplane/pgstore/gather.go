@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,19 +14,23 @@ import (
 const (
 	gatherReads = 4 // statements at once
 	gatherSlow  = 5 * time.Millisecond
+	gatherPause = time.Millisecond // at most, for more to come along
 	gatherMost  = 256              // names in one statement
 	gatherTime  = 30 * time.Second // for one statement: nobody's own deadline counts for all
 )
 
 // gather answers reads of single names with as few statements as there are: those that come while statements run are read
-// together by the next one. One statement at a time serves all, unless it takes long. A read begins after it was asked for, so that it sees every write that was answered before.
+// together by the next one. One statement at a time serves all, unless it takes long. A read begins after it was asked for, so
+// that it sees every write that was answered before. Who asks alone never waits for others.
 type gather struct {
 	read func(ctx context.Context, names []string) (map[string]cluster.Shown, error)
 
 	mu      sync.Mutex
 	waiting []asked
 	running int
-	began   time.Time // when the last statement did
+	began   time.Time     // when the last statement did
+	full    chan struct{} // closed when enough are waiting; nil while nobody waits for that
+	enough  int
 }
 
 type asked struct {
@@ -48,6 +51,10 @@ func (g *gather) get(ctx context.Context, name string) (cluster.Shown, error) {
 	a := asked{name, make(chan shownReply, 1)}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, a)
+	if g.full != nil && len(g.waiting) >= g.enough {
+		close(g.full)
+		g.full = nil
+	}
 	if g.running == 0 || g.running < gatherReads && time.Since(g.began) > gatherSlow {
 		g.running++
 		g.began = time.Now()
@@ -64,8 +71,8 @@ func (g *gather) get(ctx context.Context, name string) (cluster.Shown, error) {
 
 // work reads what waits, until nothing does.
 func (g *gather) work() {
-	for {
-		runtime.Gosched() // so that requests that can run come along
+	for enough := 0; ; {
+		g.await(enough)
 		g.mu.Lock()
 		n := min(len(g.waiting), gatherMost)
 		if n == 0 {
@@ -78,6 +85,27 @@ func (g *gather) work() {
 		g.began = time.Now()
 		g.mu.Unlock()
 		g.answer(batch)
+		g.mu.Lock()
+		enough = (n + len(g.waiting)) / 2 // of those who ask again and again, half
+		g.mu.Unlock()
+	}
+}
+
+// await waits a little until enough are waiting: a statement for many costs hardly more than one for few.
+func (g *gather) await(enough int) {
+	g.mu.Lock()
+	if len(g.waiting) >= enough {
+		g.mu.Unlock()
+		return
+	}
+	full := make(chan struct{})
+	g.enough, g.full = enough, full
+	g.mu.Unlock()
+	t := time.NewTimer(gatherPause)
+	defer t.Stop()
+	select {
+	case <-full:
+	case <-t.C:
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,9 +60,46 @@ func TestGather_reads_together_what_comes_meanwhile(t *testing.T) {
 		}
 		require.Equal(t, 1, missing)
 		require.Equal(t, []int{1, 9}, batches, "the first alone, then three more, five that ten each ask for, and nobody")
-		synctest.Wait()
+		<-time.After(2 * gatherPause)
 		require.Zero(t, g.running)
 	})
+}
+
+// Who asks alone, again and again, waits for nobody. Many who do are read together, also when one of them comes late.
+func TestGather_waits_only_where_many_ask(t *testing.T) {
+	t.Parallel()
+	for clients, statements := range map[int]int{1: 10, 2: 20, 8: 2*10 + 1} {
+		t.Run(fmt.Sprint(clients), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var n atomic.Int64
+				g := &gather{read: func(_ context.Context, names []string) (map[string]cluster.Shown, error) {
+					n.Add(1)
+					<-time.After(100 * time.Microsecond)
+					return map[string]cluster.Shown{names[0]: {}}, nil
+				}}
+				began := time.Now()
+				var all sync.WaitGroup
+				for range clients {
+					all.Go(func() {
+						for range 10 {
+							_, err := g.get(t.Context(), "c")
+							require.NoError(t, err)
+						}
+					})
+				}
+				all.Wait()
+				took := time.Since(began)
+				require.LessOrEqual(t, n.Load(), int64(statements))
+				if clients == 1 {
+					require.Equal(t, 10*100*time.Microsecond, took)
+				}
+				require.LessOrEqual(t, took, time.Duration(statements)*(100*time.Microsecond+gatherPause))
+				<-time.After(2 * gatherPause)
+				require.Zero(t, g.running)
+			})
+		})
+	}
 }
 
 // A statement that hangs holds up nobody who comes later.

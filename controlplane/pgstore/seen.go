@@ -14,7 +14,7 @@ const (
 	// What has committed since a snapshot was taken, exactly: see migration 0005. Without a snapshot nothing is looked for.
 	sqlShownSince = `
 SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text, coalesce(l.pruned >= pg_snapshot_xmin($1::pg_snapshot), false),
-    ARRAY (SELECT DISTINCT c.name FROM shown_changes c
+    ARRAY (SELECT c.name FROM shown_changes c
         WHERE c.xid >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(c.xid, $1::pg_snapshot) LIMIT $2)
 FROM shown_log l`
 
@@ -184,15 +184,20 @@ func (s *Store) look(ctx context.Context, l *look, names []string) error {
 	var lost bool
 	var changed []string
 	var fresh []cluster.Shown
-	b := &pgx.Batch{}
-	b.Queue(sqlShownSince, since, seenChanges+1).QueryRow(func(row pgx.Row) error { return row.Scan(&now.snapshot, &now.server, &lost, &changed) })
-	if len(l.asked) > 0 {
+	scan := func(row pgx.Row) error { return row.Scan(&now.snapshot, &now.server, &lost, &changed) }
+	var err error
+	if len(l.asked) == 0 {
+		err = scan(s.pool.QueryRow(ctx, sqlShownSince, since, seenChanges+1))
+	} else {
+		b := &pgx.Batch{}
+		b.Queue(sqlShownSince, since, seenChanges+1).QueryRow(scan)
 		b.Queue(sqlStatuses, l.asked).Query(func(rows pgx.Rows) (err error) {
 			fresh, err = scanShown(rows)
 			return err
 		})
+		err = s.pool.SendBatch(ctx, b).Close()
 	}
-	if err := s.pool.SendBatch(ctx, b).Close(); err != nil {
+	if err != nil {
 		return classify(err, "reading statuses")
 	}
 	s.seen.moved(l, names, now, lost, changed)
