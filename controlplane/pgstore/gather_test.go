@@ -61,6 +61,7 @@ func TestGather_reads_together_what_comes_meanwhile(t *testing.T) {
 		require.Equal(t, 1, missing)
 		require.Equal(t, []int{1, 9}, batches, "the first alone, then three more, five that ten each ask for, and nobody")
 		<-time.After(2 * gatherPause)
+		synctest.Wait()
 		require.Zero(t, g.running)
 	})
 }
@@ -96,6 +97,7 @@ func TestGather_waits_only_where_many_ask(t *testing.T) {
 				}
 				require.LessOrEqual(t, took, time.Duration(statements)*(100*time.Microsecond+gatherPause))
 				<-time.After(2 * gatherPause)
+				synctest.Wait()
 				require.Zero(t, g.running)
 			})
 		})

@@ -49,7 +49,7 @@ type place struct {
 type look struct {
 	at     place // where it began
 	asked  []string
-	turn   int
+	turn   int                      // of the look; -1: it came too late to be one
 	known  map[string]cluster.Shown // of the names that were wanted
 	behind []string                 // wanted, remembered before, and changed since
 }
@@ -64,7 +64,7 @@ func (l *look) add(all []cluster.Shown) {
 func (s *seen) begin(names []string) look {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	l := look{at: s.at}
+	l := look{at: s.at, turn: s.turn}
 	for _, n := range names {
 		if _, ok := s.known[n]; !ok {
 			l.asked = append(l.asked, n)
@@ -83,10 +83,16 @@ func (s *seen) moved(l *look, names []string, now place, lost bool, changed []st
 	for _, n := range changed {
 		s.drop(n)
 	}
-	// Looks may end in another order than they began. An earlier place is as good: it only looks at some changes again.
-	s.at = now
-	s.turn++
-	l.turn = s.turn
+	// Somebody may have moved on since this look began. What is remembered was then right at a later place than this look began
+	// at, and all changes since have just been dropped: it is right now. But the place stays, for it only ever moves from where
+	// it is: what others remember there must not lose the changes that this look has not seen.
+	if s.turn == l.turn {
+		s.at = now
+		s.turn++
+		l.turn = s.turn
+	} else {
+		l.turn = -1
+	}
 	l.known = make(map[string]cluster.Shown, len(names))
 	for _, n := range names {
 		if c, ok := s.known[n]; ok {
@@ -97,7 +103,7 @@ func (s *seen) moved(l *look, names []string, now place, lost bool, changed []st
 	}
 }
 
-// keep remembers what was read after a look, unless somebody has looked since: a change that he has seen might be missing in it.
+// keep remembers what was read after a look, unless somebody has moved on since: a change that he has seen might be missing in it.
 func (s *seen) keep(l look, all []cluster.Shown) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

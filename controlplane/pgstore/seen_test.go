@@ -69,6 +69,22 @@ func TestSeen_keeps_nothing_that_was_read_before_the_last_look(t *testing.T) {
 	require.Equal(t, map[string]cluster.Shown{"a": shownOf("a", "new")}, s.lookedAt("3", false, nil, "a").known)
 }
 
+// A look that ends after another, and began before it, is of use for its own reader only.
+func TestSeen_never_goes_back(t *testing.T) {
+	t.Parallel()
+	var s seen
+	s.keep(s.lookedAt("1", false, nil, "x", "y"), []cluster.Shown{shownOf("x", "1"), shownOf("y", "1")})
+	slow := s.begin([]string{"x", "y", "z"})
+	s.keep(s.lookedAt("4", false, []string{"x"}, "x"), []cluster.Shown{shownOf("x", "4")})
+	s.moved(&slow, []string{"x", "y", "z"}, place{"2", "server"}, false, []string{"y"})
+	require.Empty(t, slow.known["y"], "it has changed")
+	require.Equal(t, []string{"z"}, slow.asked)
+	s.keep(slow, []cluster.Shown{shownOf("z", "3")})
+	require.Equal(t, place{"4", "server"}, s.at)
+	l := s.begin([]string{"x", "y", "z"})
+	require.Equal(t, []string{"y", "z"}, l.asked, "what it read may be older than the place")
+}
+
 func TestSeen_takes_a_bounded_amount_of_memory(t *testing.T) {
 	t.Parallel()
 	var s seen
