@@ -131,9 +131,29 @@ func (p *Producer) report(r *outRecord, m *kafka.Message) {
 	}
 	if err != nil {
 		where.Offset = -1
-		err = p.failure("producing to topic "+where.Topic, err)
+		if isUnknownPartition(err) { // the library has just looked at the topic
+			err = noPartition(where.Topic, where.Partition)
+		} else {
+			err = p.failure("producing to topic "+where.Topic, err)
+		}
 	}
 	p.settle(r, where, err)
+}
+
+// isUnknownPartition tells that the topic is there, and has no partition of the number that a record asks for.
+func isUnknownPartition(err error) bool { return hasCode(err, kafka.ErrUnknownPartition) }
+
+func noPartition(topic string, partition int32) error {
+	return connecterr.New(connecterr.General, "producing to topic %s: it has no partition %d, for which the record asks; give the topic more partitions", topic, partition)
+}
+
+// seesPartition asks Kafka about a topic that had no such partition when it was last looked at.
+func (p *Producer) seesPartition(topic string, partition int32) (bool, error) {
+	m, err := p.p.GetMetadata(&topic, false, int(slice.Milliseconds()))
+	if err != nil {
+		return false, p.failure("looking at topic "+topic, err)
+	}
+	return int(partition) < len(m.Topics[topic].Partitions), nil
 }
 
 // settle tells the caller about one record, after which it is forgotten.
@@ -236,6 +256,15 @@ func (p *Producer) enqueue(ctx context.Context, r *Record, o *outRecord) error {
 		err := p.p.Produce(&m, nil)
 		if err == nil {
 			return nil
+		}
+		if isUnknownPartition(err) && r.Partition >= 0 {
+			switch there, uerr := p.seesPartition(r.Topic, r.Partition); {
+			case uerr != nil:
+				return uerr
+			case there: // since a moment ago: the caller comes again
+				return connecterr.Wrap(connecterr.Retriable, err, "producing to topic %s", r.Topic)
+			}
+			return noPartition(r.Topic, r.Partition)
 		}
 		if ke, ok := errors.AsType[kafka.Error](err); !ok || ke.Code() != kafka.ErrQueueFull {
 			return p.failure("producing to topic "+r.Topic, err)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -105,6 +106,42 @@ func TestUnreachableBrokerIsNamedAndRetriable(t *testing.T) {
 	err := p.InitTransactions(ctx)
 	require.True(t, connecterr.IsRetriable(err), "%v", err)
 	require.Contains(t, err.Error(), "bootstrap.servers=127.0.0.1:1")
+}
+
+func TestAPartitionThatTheTopicDoesNotHaveIsFinalUntilTheTopicGrows(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic := unique("narrow")
+		createTopic(t, bootstrap, topic, 1)
+		p := newTestProducer(t, bootstrap, "")
+		send := func(partition int32) error {
+			reported := make(chan error, 1)
+			_, err := p.Send(within(t), []Record{{Topic: topic, Partition: partition, Value: []byte("x"), Timestamp: record.NoTimestamp}},
+				func(_ int, _ record.Produced, err error) { reported <- err })
+			if err != nil {
+				return err
+			}
+			return <-reported
+		}
+		for range 2 { // before the library knows the topic, and after
+			err := send(1)
+			require.ErrorContains(t, err, "topic "+topic+": it has no partition 1")
+			require.False(t, connecterr.IsRetriable(err))
+			require.NoError(t, send(0))
+		}
+		a := newTestAdmin(t, bootstrap)
+		res, err := a.a.CreatePartitions(within(t), []kafka.PartitionsSpecification{{Topic: topic, IncreaseTo: 2}})
+		require.NoError(t, err)
+		require.Equal(t, kafka.ErrNoError, res[0].Error.Code())
+		require.Eventually(t, func() bool { // the broker itself learns of it a little later
+			m, err := a.a.GetMetadata(&topic, false, 5000)
+			return err == nil && len(m.Topics[topic].Partitions) == 2
+		}, time.Minute, 10*time.Millisecond)
+		require.Eventually(t, func() bool {
+			err := send(1)
+			require.True(t, err == nil || connecterr.IsRetriable(err), "%v", err)
+			return err == nil
+		}, time.Minute, 10*time.Millisecond)
+	})
 }
 
 func TestUnknownPropertyIsAConfigError(t *testing.T) {
