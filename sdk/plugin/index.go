@@ -16,7 +16,8 @@ type Name struct {
 }
 
 // Index finds plugins among names, without having them: by full class name, by simple name, or by the simple name without
-// its kind's word. An alias that two classes claim is nobody's. It does not change once made.
+// its kind's word. An alias that two classes claim is nobody's, unless one of them comes from where the name was first. It
+// does not change once made.
 type Index struct {
 	names []Name
 	alias map[string][]string // alias → classes that claim it
@@ -45,6 +46,33 @@ func NewIndex(names []Name) *Index {
 	return x
 }
 
+// origins are whose classes have an alias when others claim it too, first the first: a plain Kafka has Kafka's own, and forks
+// came after those they were made of.
+var origins = []string{"org.apache.kafka.", "io.confluent."}
+
+// owner is the class that an alias means; false when it is nobody's.
+func (x *Index) owner(alias string) (class string, ok bool) {
+	claims := x.alias[alias]
+	if len(claims) == 1 {
+		return claims[0], true
+	}
+	for _, origin := range origins {
+		for _, c := range claims {
+			if !strings.HasPrefix(c, origin) {
+				continue
+			}
+			if class != "" {
+				return "", false
+			}
+			class = c
+		}
+		if class != "" {
+			return class, true
+		}
+	}
+	return "", false
+}
+
 // SimpleName is a class name after its last dot or dollar sign.
 func SimpleName(class string) string {
 	return class[strings.LastIndexAny(class, ".$")+1:]
@@ -52,16 +80,16 @@ func SimpleName(class string) string {
 
 // Find returns the place of the newest version of a plugin of one of the kinds.
 func (x *Index) Find(name string, kinds ...Kind) (int, bool) {
-	if classes := x.alias[name]; len(classes) == 1 {
-		name = classes[0]
+	if class, ok := x.owner(name); ok {
+		name = class
 	}
 	return x.byClass(name, kinds...)
 }
 
 // Class is the full name of the class that a name means, of whatever kind; false when no plugin has it.
 func (x *Index) Class(name string) (class string, ok bool) {
-	if classes := x.alias[name]; len(classes) == 1 {
-		name = classes[0]
+	if class, ok := x.owner(name); ok {
+		name = class
 	}
 	return name, slices.ContainsFunc(x.names, func(n Name) bool { return n.Class == name })
 }

@@ -61,6 +61,26 @@ func TestRegistry_finds_connectors_by_the_names_people_use(t *testing.T) {
 	}
 }
 
+func TestRegistry_an_alias_of_several_classes_means_the_one_whose_name_was_first(t *testing.T) {
+	t.Parallel()
+	r := registry(t, sourceOf("io.confluent.a.SchemaSourceConnector", "1"), sourceOf("org.apache.kafka.SchemaSourceConnector", "1"),
+		sourceOf("io.confluent.b.SchemaSourceConnector", "1"), sourceOf("io.aiven.JdbcSourceConnector", "1"), sourceOf("io.confluent.JdbcSourceConnector", "1"),
+		sourceOf("io.confluent.a.TwiceConnector", "1"), sourceOf("io.confluent.b.TwiceConnector", "1"))
+	for name, want := range map[string]string{
+		"SchemaSource": "org.apache.kafka.SchemaSourceConnector", "SchemaSourceConnector": "org.apache.kafka.SchemaSourceConnector",
+		"io.confluent.b.SchemaSourceConnector": "io.confluent.b.SchemaSourceConnector",
+		"JdbcSource":                           "io.confluent.JdbcSourceConnector", "io.aiven.JdbcSourceConnector": "io.aiven.JdbcSourceConnector",
+	} {
+		p, err := r.Connector(name)
+		if err != nil || p.Class != want {
+			t.Errorf("%s: %v, %v", name, p, err)
+		}
+	}
+	if _, err := r.Connector("Twice"); err == nil {
+		t.Error("two of the same origin: it is nobody's")
+	}
+}
+
 func TestRegistry_the_newest_version_is_found_and_kinds_stay_apart(t *testing.T) {
 	t.Parallel()
 	conv := plugin.Plugin{Class: "c.JsonConverter", Kind: plugin.Converter, Version: "1", NewConverter: func() converter.Converter { return nil }}
