@@ -29,6 +29,9 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"sink org.apache.kafka.connect.tools.MockSinkConnector":                   blackHole,
 	"source org.apache.kafka.connect.tools.VerifiableSourceConnector":         verifiableSource,
 	"sink org.apache.kafka.connect.tools.VerifiableSinkConnector":             verifiableSink,
+	"source org.apache.kafka.connect.tools.SchemaSourceConnector":             schemaSource,
+	"source io.confluent.connect.storage.tools.SchemaSourceConnector":         schemaSource,
+	"source io.confluent.connect.hdfs.tools.SchemaSourceConnector":            schemaSource,
 	"converter org.apache.kafka.connect.storage.StringConverter":              stringConverter,
 	"header_converter org.apache.kafka.connect.storage.StringConverter":       stringConverter,
 	"converter org.apache.kafka.connect.converters.ByteArrayConverter":        bytesConverter,
@@ -144,6 +147,12 @@ func blackHole(t *testing.T, p plugin.Plugin) {
 func verifiableSource(t *testing.T, p plugin.Plugin) {
 	connectortest.RunSource(t, connectortest.Source{Plugin: p, Endless: true, New: func(*testing.T) connectortest.SourcePlace {
 		return connectortest.SourcePlace{Config: map[string]string{"topic": "t"}}
+	}})
+}
+
+func schemaSource(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSource(t, connectortest.Source{Plugin: p, Endless: true, New: func(*testing.T) connectortest.SourcePlace {
+		return connectortest.SourcePlace{Config: map[string]string{"topic": "t", "num.messages": "1000000", "throughput": "-1"}}
 	}})
 }
 

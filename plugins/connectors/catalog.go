@@ -6,6 +6,7 @@ import (
 
 	"github.com/millrace/millrace/plugins/connectors/filestream"
 	"github.com/millrace/millrace/plugins/connectors/mock"
+	"github.com/millrace/millrace/plugins/connectors/schemasource"
 	"github.com/millrace/millrace/plugins/connectors/verifiable"
 	"github.com/millrace/millrace/sdk/plugin"
 )
@@ -17,7 +18,8 @@ const Version = "4.3.0"
 type Options struct {
 	// FileRoots are the folders whose files connectors may use. None: file connectors refuse every file.
 	FileRoots []string
-	// Stdin and Stdout are what file connectors without a file use; nil: nothing.
+	// Stdin and Stdout are what file connectors without a file use, and where sources of numbered records say what they made;
+	// nil: nothing.
 	Stdin  io.Reader
 	Stdout io.Writer
 }
@@ -32,6 +34,7 @@ func All(o Options) []plugin.Plugin {
 	}
 	all := filestream.Plugins(filestream.Options{Version: Version, Roots: o.FileRoots, Stdin: o.Stdin, Stdout: o.Stdout})
 	all = append(all, mock.Plugins(Version)...)
+	all = append(all, schemasource.Plugins(Version, o.Stdout)...)
 	return append(all, verifiable.Plugins(Version)...)
 }
 

@@ -17,7 +17,8 @@ func TestAll_can_be_registered_and_found_by_all_four_spellings(t *testing.T) {
 	for _, name := range []string{
 		"org.apache.kafka.connect.file.FileStreamSourceConnector", "FileStreamSourceConnector", "FileStreamSource",
 		"org.apache.kafka.connect.file.FileStreamSinkConnector", "FileStreamSinkConnector", "FileStreamSink",
-		"MockSource", "MockSink", "VerifiableSource", "VerifiableSink",
+		"MockSource", "MockSink", "VerifiableSource", "VerifiableSink", "SchemaSource", "org.apache.kafka.connect.tools.SchemaSourceConnector",
+		"io.confluent.connect.storage.tools.SchemaSourceConnector", "io.confluent.connect.hdfs.tools.SchemaSourceConnector",
 	} {
 		p, err := r.Connector(name)
 		require.NoError(t, err)
