@@ -63,6 +63,7 @@ func TestFault_DA_1_the_schema_refuses_two_owners_a_second_leader_and_numbers_th
 		"an epoch floor that falls":       `UPDATE cluster_state SET epoch_floor = -1`,
 		"an audit entry that changes":     `UPDATE audit SET actor = 'someone else'`,
 		"a negative number of clearings":  `UPDATE connectors SET topic_resets = -1 WHERE uid = 'u'`,
+		"a second log of what is shown":   `INSERT INTO shown_log (one) VALUES (false)`,
 		"a key that is too long":          `INSERT INTO request_keys (key, digest, pending, status, header, body) VALUES (repeat('k', 301), decode(repeat('00', 32), 'hex'), false, 200, '{}', '')`,
 		"a key of no request":             `INSERT INTO request_keys (key, digest, pending, status, header, body) VALUES ('k', '', false, 200, '{}', '')`,
 		"a key without an answer":         `INSERT INTO request_keys (key, digest, pending, header, body) VALUES ('k', decode(repeat('00', 32), 'hex'), false, '{}', '')`,

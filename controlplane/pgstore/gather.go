@@ -106,6 +106,11 @@ func (g *gather) await(enough int) {
 	select {
 	case <-full:
 	case <-t.C:
+		g.mu.Lock()
+		if g.full == full {
+			g.full = nil
+		}
+		g.mu.Unlock()
 	}
 }
 

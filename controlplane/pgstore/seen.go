@@ -166,9 +166,12 @@ func (s *Store) readStatuses(ctx context.Context, names []string) (map[string]cl
 			return nil
 		}
 		all, err := s.shown(ctx, "reading statuses", sql, ask)
+		if err != nil {
+			return err // what came before it may be half a connector
+		}
 		l.add(all)
 		s.seen.keep(l, all)
-		return err
+		return nil
 	}
 	if err := read(sqlStatuses, l.behind); err != nil {
 		return nil, err
