@@ -153,7 +153,11 @@ func (p *Producer) seesPartition(topic string, partition int32) (bool, error) {
 	if err != nil {
 		return false, p.failure("looking at topic "+topic, err)
 	}
-	return int(partition) < len(m.Topics[topic].Partitions), nil
+	t := m.Topics[topic]
+	if t.Error.Code() != kafka.ErrNoError {
+		return false, p.failure("looking at topic "+topic, t.Error)
+	}
+	return int(partition) < len(t.Partitions), nil
 }
 
 // settle tells the caller about one record, after which it is forgotten.
