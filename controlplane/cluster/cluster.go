@@ -89,6 +89,20 @@ const (
 	Stopped TargetState = "STOPPED"
 )
 
+// InitialTarget is the target of a connector that is to begin in a state, by the names of initial_state: RUNNING, PAUSED and
+// STOPPED.
+func InitialTarget(state string) (t TargetState, ok bool) {
+	switch state {
+	case "RUNNING":
+		return Started, true
+	case "PAUSED":
+		return Paused, true
+	case "STOPPED":
+		return Stopped, true
+	}
+	return "", false
+}
+
 // State is what was last seen of a connector instance or task.
 type State string
 

@@ -16,8 +16,6 @@ import (
 // startTime bounds making one connector, as a request is bounded.
 const startTime = 90 * time.Second
 
-var targets = map[string]cluster.TargetState{"": cluster.Started, "RUNNING": cluster.Started, "PAUSED": cluster.Paused, "STOPPED": cluster.Stopped}
-
 // maker is what makeConnectors needs of the herder.
 type maker interface {
 	Create(ctx context.Context, r herder.CreateRequest) (herder.ConnectorInfo, bool, error)
@@ -44,7 +42,11 @@ func makeConnector(ctx context.Context, h maker, c workerconfig.Connector) error
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	config, by := cluster.ConfigOf(c.Config), cluster.Author{Actor: "command line"}
-	_, _, err := h.Create(ctx, herder.CreateRequest{Name: c.Name, Config: config, Target: targets[c.InitialState], By: by})
+	target, said := cluster.InitialTarget(c.InitialState)
+	if !said {
+		target = cluster.Started
+	}
+	_, _, err := h.Create(ctx, herder.CreateRequest{Name: c.Name, Config: config, Target: target, By: by})
 	if cluster.Is(err, cluster.AlreadyExists) { // kept from an earlier run
 		_, _, _, err = h.Put(ctx, c.Name, config, by)
 	}

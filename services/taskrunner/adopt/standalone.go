@@ -31,9 +31,7 @@ func readStandalone(o Options) (*Topics, error) {
 			return nil, exitcode.Input(fmt.Errorf("connector %s stands in two of the files; the second is %s", c.Name, path))
 		}
 		s.config = cluster.ConfigOf(c.Config)
-		if c.InitialState != "" && c.InitialState != "RUNNING" {
-			s.target = cluster.TargetState(c.InitialState)
-		}
+		s.target, _ = cluster.InitialTarget(c.InitialState) // a file that says nothing means started
 	}
 	path := o.Worker[offsetFileKey]
 	if path == "" {

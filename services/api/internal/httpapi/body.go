@@ -161,15 +161,13 @@ func readCreate(m map[string]any) (out createBody, err error) {
 	return out, err
 }
 
-var initialStates = map[string]cluster.TargetState{"RUNNING": cluster.Started, "PAUSED": cluster.Paused, "STOPPED": cluster.Stopped}
-
 func initialState(v any) (cluster.TargetState, error) {
 	s, err := text(v)
 	if err != nil || s == nil {
 		return "", err
 	}
 	up := strings.ToUpper(*s)
-	t, ok := initialStates[up]
+	t, ok := cluster.InitialTarget(up)
 	if !ok {
 		return "", bad("Cannot construct instance of `InitialState`, problem: No enum constant %s (through reference chain: CreateConnectorRequest[\"initial_state\"]); it must be RUNNING, PAUSED or STOPPED", up)
 	}
