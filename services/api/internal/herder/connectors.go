@@ -167,7 +167,6 @@ func (h *Herder) Tasks(ctx context.Context, name string) ([]TaskInfo, error) {
 }
 
 // Status is a connector's state as JSON, also while a deleted one is on its way out.
-// Status is a connector's state, also while a deleted one is on its way out.
 func (h *Herder) Status(ctx context.Context, name string) (json.RawMessage, error) {
 	v, err := h.store.LastConnector(ctx, name)
 	if err == nil && v.Status != nil {

@@ -100,27 +100,15 @@ func stateOf(s cluster.ShownState) State {
 
 // statusOf is a connector's state; false before anything was reported.
 func statusOf(v cluster.ConnectorView) (StateInfo, bool) {
-	shown := cluster.Shown{Name: v.Name, Type: v.Type, Deleted: v.Deleted}
-	if v.Status != nil {
-		st := v.Status.Shown()
-		shown.Status = &st
-	}
-	for _, s := range v.TaskStatuses {
-		shown.TaskStatuses = append(shown.TaskStatuses, s.Shown())
-	}
-	return shownStatus(shown)
-}
-
-func shownStatus(v cluster.Shown) (StateInfo, bool) {
 	if v.Status == nil {
 		return StateInfo{}, false
 	}
-	i := StateInfo{Name: v.Name, Connector: stateOf(*v.Status), Tasks: make([]TaskState, len(v.TaskStatuses)), Type: v.Type}
+	i := StateInfo{Name: v.Name, Connector: stateOf(v.Status.Shown()), Tasks: make([]TaskState, len(v.TaskStatuses)), Type: v.Type}
 	if v.Deleted {
 		i.Type = cluster.TypeUnknown // as Kafka Connect shows what is on its way out
 	}
 	for k, s := range v.TaskStatuses {
-		i.Tasks[k] = TaskState{ID: s.Task, State: stateOf(s)}
+		i.Tasks[k] = TaskState{ID: s.Job.Task, State: stateOf(s.Shown())}
 	}
 	return i, true
 }
