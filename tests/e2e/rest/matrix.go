@@ -41,7 +41,7 @@ func AskValidations(connect, millrace Target) (recording []byte, asked int, diff
 			r.Request.Method, r.Request.Path, r.Request.Body = http.MethodPut, "/connector-plugins/"+class+"/config/validate", &body
 			r.Request.Headers = map[string]string{"Content-Type": "application/json"}
 			asked++
-			d, err := both(c, m, r, r)
+			d, _, err := both(c, m, r, r)
 			if err != nil {
 				return nil, asked, differ, fmt.Errorf("%s: %w", r.ID, err)
 			}

@@ -56,20 +56,21 @@ func Ask(file string, connect, millrace Target) (asked int, differ []Verdict, er
 		}
 		request := fmt.Sprint(ours.Request.Method, " ", ours.Request.Path, " ", show(ours.Request.Body), " ", ours.Request.Headers)
 		distinct[request] = true
-		d, err := both(c, m, theirs, ours)
+		d, also, err := both(c, m, theirs, ours)
 		if err != nil {
 			return 0, differ, fmt.Errorf("%s %s: %w", file, ours.ID, err)
 		}
 		if d != "" {
 			differ = append(differ, Verdict{File: file, ID: ours.ID, Request: ours.Request.Method + " " + ours.Request.Path + " " + show(ours.Request.Body),
-				Difference: d, Intended: cmp.Or(reason, live[file+" "+ours.ID], newerReason(d))})
+				Difference: d, Intended: cmp.Or(reason, live[file+" "+ours.ID], also)})
 		}
 	}
 	return 0, differ, c.lines.Err()
 }
 
-// both sends a request to both, again and again where its effect comes later, and returns how the answers differ.
-func both(c, m *Player, theirs, ours row) (diff string, err error) {
+// both sends a request to both, again and again where its effect comes later, and returns how the answers differ. reason: why
+// they may, where the answers themselves tell.
+func both(c, m *Player, theirs, ours row) (diff, reason string, err error) {
 	recorded := ours
 	reads := ours.Request.Method == http.MethodGet || ours.Request.Method == http.MethodHead
 	deadline := time.Now().Add(patience)
@@ -83,7 +84,7 @@ func both(c, m *Player, theirs, ours row) (diff string, err error) {
 		if reads || first {
 			status, header, body, err := c.send(theirs)
 			if err != nil {
-				return "", fmt.Errorf("asking Kafka Connect: %w", err)
+				return "", "", fmt.Errorf("asking Kafka Connect: %w", err)
 			}
 			if rebalancing(status, body) && time.Now().Before(deadline) {
 				<-time.After(200 * time.Millisecond)
@@ -107,23 +108,23 @@ func both(c, m *Player, theirs, ours row) (diff string, err error) {
 		}
 		status, header, body, err := m.send(ours)
 		if err != nil {
-			return "", fmt.Errorf("asking Millrace: %w", err)
+			return "", "", fmt.Errorf("asking Millrace: %w", err)
 		}
 		if strings.HasPrefix(ours.ID, cleanup) {
-			return "", nil
+			return "", "", nil
 		}
 		diff = m.compare(ours, status, header, body)
 		if diff != "" && recorded.Kafka == newer && m.compare(recorded, status, header, body) == "" {
-			return newerSays, nil
+			return diff, newerSays, nil
 		}
 		if diff == "" || !reads || time.Now().After(deadline) {
-			return diff, nil
+			return diff, "", nil
 		}
 		if _, known := m.target.Ours[m.file+" "+ours.ID]; known {
-			return diff, nil
+			return diff, "", nil
 		}
 		if !ours.Polled && passing(ours, status) {
-			return "", nil // a state in passing: either answer is fine
+			return "", "", nil // a state in passing: either answer is fine
 		}
 		first = false
 		<-time.After(50 * time.Millisecond)
@@ -145,13 +146,6 @@ const (
 	newer     = "4.4.0"
 	newerSays = "Kafka Connect " + newer + " answered as Millrace does"
 )
-
-func newerReason(diff string) string {
-	if diff == newerSays {
-		return diff
-	}
-	return ""
-}
 
 // rebalancing tells whether Kafka Connect asks to come again.
 func rebalancing(status int, body []byte) bool {
