@@ -1,12 +1,10 @@
 package allinone_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,29 +17,12 @@ import (
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
+	"github.com/millrace/millrace/tests/logs"
 )
-
-// screen is what connectors print.
-type screen struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.all.String()
-}
 
 func TestSchemaSource_end_to_end(t *testing.T) {
 	t.Parallel()
-	out := &screen{}
+	out := &logs.Buffer{}
 	info := start(t, func(c *allinone.Config) {
 		r, err := plugin.New(plugins.All(connectors.Options{Stdout: out})...)
 		require.NoError(t, err)
