@@ -11,12 +11,16 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/internal/exitcode"
+	"github.com/millrace/millrace/plugins"
+	"github.com/millrace/millrace/plugins/connectors"
+	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/services/allinone/allinone"
 	"github.com/millrace/millrace/services/taskrunner/adopt"
 	"github.com/millrace/millrace/tests/servers"
@@ -29,6 +33,9 @@ type adoption struct {
 	worker    map[string]string // of the Kafka Connect cluster
 	offsets   string            // Millrace's topic
 }
+
+// notHere is a class of the real worker that Millrace is started without.
+const notHere = "org.apache.kafka.connect.tools.SchemaSourceConnector"
 
 func newAdoption(t *testing.T) *adoption {
 	t.Helper()
@@ -66,9 +73,12 @@ func (a *adoption) connect() (base string, stop func()) {
 
 func (a *adoption) millrace() (base string, stop func()) {
 	a.Helper()
+	registry, err := plugin.New(slices.DeleteFunc(plugins.All(connectors.Options{FileRoots: []string{a.dir}}),
+		func(p plugin.Plugin) bool { return p.Class == notHere })...)
+	require.NoError(a, err)
 	info, stop := startIn(a.T, a.TempDir(), nil, func(c *allinone.Config) {
 		c.Kafka = a.bootstrap
-		c.Plugins = registryOf(a.T, a.dir)
+		c.Plugins = registry
 		c.Worker = maps.Clone(a.worker)
 		c.Worker["offset.storage.topic"] = a.offsets
 		c.Worker["offset.flush.interval.ms"] = "1000"
@@ -93,7 +103,7 @@ func (a *adoption) adopt(base string, change func(*adopt.Options)) (out string, 
 
 func apply(o *adopt.Options) { o.Apply = true }
 
-// more makes a paused source that has read a file, and a connector of a class that Millrace does not have.
+// more makes a paused source that has read a file, and a connector of a class that is not here.
 func (a *adoption) more(base string) {
 	a.Helper()
 	require.NoError(a, os.WriteFile(filepath.Join(a.dir, "old"), []byte("1\n2\n3\n"), 0o600))
@@ -104,7 +114,7 @@ func (a *adoption) more(base string) {
 	status, _, answer = exchange(a.T, http.MethodPut, base+"/connectors/old-"+a.id+"/pause", "")
 	require.Equal(a, http.StatusAccepted, status, answer)
 	status, _, answer = exchange(a.T, http.MethodPost, base+"/connectors", fmt.Sprintf(`{"name":"none-%s","initial_state":"STOPPED","config":
-		{"connector.class":"org.apache.kafka.connect.tools.SchemaSourceConnector","topic":"none-%s","secret":"hunter2"}}`, a.id, a.id))
+		{"connector.class":%q,"topic":"none-%s","secret":"hunter2"}}`, a.id, notHere, a.id))
 	require.Equal(a, http.StatusCreated, status, answer)
 }
 
@@ -153,7 +163,7 @@ func TestAdopt_a_real_Kafka_Connect_cluster_goes_over_and_back(t *testing.T) {
 			out, err := a.adopt(here, nil)
 			require.ErrorContains(t, err, "1 of 4 connectors can't be taken over")
 			require.Contains(t, out, "4 connectors, its workers run")
-			require.Contains(t, out, "refuse   none-"+a.id+": there is no connector org.apache.kafka.connect.tools.SchemaSourceConnector here")
+			require.Contains(t, out, "refuse   none-"+a.id+": there is no connector "+notHere+" here")
 			require.Contains(t, out, "create   out-"+a.id+": sink FileStreamSink, RUNNING, goes on with its consumer group")
 			require.Contains(t, out, "create   old-"+a.id+": source FileStreamSource, PAUSED, 1 offset")
 			_, _, list := exchange(t, http.MethodGet, here+"/connectors", "")

@@ -205,10 +205,15 @@ func readTopics(ctx context.Context, o Options) (running bool, t *Topics, err er
 		return false, nil, exitcode.Missing(fmt.Errorf("finding out whether workers run (this needs the right to delete in group %s): %w", o.Worker[groupKey], err))
 	}
 	t = NewTopics()
-	for key, take := range map[string]func(kafkaio.Record){configKey: t.Config, offsetKey: t.Offset, statusKey: t.Status} {
+	// Offsets last: a task commits its last ones before it says that it has ended.
+	for _, topic := range []struct {
+		key  string
+		take func(kafkaio.Record)
+	}{{configKey, t.Config}, {statusKey, t.Status}, {offsetKey, t.Offset}} {
+		key := topic.key
 		err := kafkaio.ReadAll(ctx, client, o.Worker[key], func(rs []kafkaio.Record) error {
 			for _, r := range rs {
-				take(r)
+				topic.take(r)
 			}
 			return nil
 		})
