@@ -34,7 +34,7 @@ type ConnectProcess struct {
 // ConnectVersion is the worker's, as the pom says.
 const ConnectVersion = "4.3.1"
 
-const restReady = 120 * time.Second // seen: 3 s
+const restReady = 240 * time.Second // seen: 3 s, and 60 s for a registry on a busy machine
 
 // StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker
 // properties beyond those that a worker needs.

@@ -1,10 +1,10 @@
-// Package servers starts the real servers that tests need, without containers: a Kafka broker (Java and Maven are needed),
-// and NATS and Kafka in the process. Postgres is embedded/pgembed.
+// Package servers starts the real servers that tests need, without containers: a Kafka broker and a schema registry
+// (Java and Maven are needed), and NATS and Kafka in the process. Postgres is embedded/pgembed.
 //
 // What can't be started on a machine is left out of the tests with a text that says what to install; with
 // MILLRACE_REQUIRE_ALL set, as in CI, that is a failure.
 //
-// Start reading at Brokers. go run ./tests/servers/cmd/servers run -- COMMAND starts the broker once for everything that
+// Start reading at Brokers. go run ./tests/servers/cmd/servers run -- COMMAND starts them once for everything that
 // COMMAND runs.
 package servers
 

@@ -1,7 +1,7 @@
 // Command servers runs a command, or tests, beside the real servers that tests need, so that they start once and not for
 // every test binary:
 //
-//	servers run -- COMMAND ARGUMENTS…
+//	servers run -- COMMAND ARGUMENTS…    beside Kafka only
 //	servers test PACKAGES…       go test with the race detector; what was left out is listed at the end
 //
 // What can't be started is said, and the rest runs without it; with MILLRACE_REQUIRE_ALL set, that is a failure.
@@ -25,28 +25,52 @@ func main() {
 	defer stop()
 	switch {
 	case len(os.Args) > 3 && os.Args[1] == "run" && os.Args[2] == "--":
-		os.Exit(beside(ctx, func(env []string) int { return run(ctx, env, os.Args[3:]) }))
+		os.Exit(beside(ctx, []server{kafka}, func(env []string) int { return run(ctx, env, os.Args[3:]) }))
 	case len(os.Args) > 2 && os.Args[1] == "test":
-		os.Exit(beside(ctx, func(env []string) int { return test(ctx, env, os.Args[2:]) }))
+		os.Exit(beside(ctx, []server{kafka, registry}, func(env []string) int { return test(ctx, env, os.Args[2:]) }))
 	}
 	fmt.Fprintln(os.Stderr, "usage: servers run -- COMMAND [ARGUMENTS], or servers test PACKAGES")
 	os.Exit(2)
 }
 
-// beside starts the servers and gives f their addresses in its environment.
-func beside(ctx context.Context, f func(env []string) int) int {
+// server is one that can be started.
+type server struct {
+	name, variable string
+	start          func(ctx context.Context) (address string, stop func(context.Context) error, err error)
+}
+
+var kafka = server{"a real Kafka broker", servers.KafkaVariable, func(ctx context.Context) (string, func(context.Context) error, error) {
+	k, err := servers.StartKafka(ctx, servers.KafkaOptions{})
+	if err != nil {
+		return "", nil, err
+	}
+	return k.Bootstrap(), k.Stop, nil
+}}
+
+var registry = server{"a real schema registry", servers.RegistryVariable, func(ctx context.Context) (string, func(context.Context) error, error) {
+	r, err := servers.StartRegistry(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	return r.URL, func(context.Context) error { return r.Stop() }, nil
+}}
+
+// beside starts servers and gives f their addresses in its environment.
+func beside(ctx context.Context, wanted []server, f func(env []string) int) int {
 	env := os.Environ()
-	kafka, err := servers.StartKafka(ctx, servers.KafkaOptions{})
-	switch {
-	case err == nil:
-		defer kafka.Stop(context.WithoutCancel(ctx)) //nolint:errcheck // it dies with us anyway
-		fmt.Fprintln(os.Stderr, "servers: a real Kafka broker runs at", kafka.Bootstrap())
-		env = append(env, servers.KafkaVariable+"="+kafka.Bootstrap())
-	case servers.RequireAll():
-		fmt.Fprintln(os.Stderr, "servers:", err)
-		return 1
-	default:
-		fmt.Fprintln(os.Stderr, "servers: left out: tests against a real Kafka broker:", err)
+	for _, s := range wanted {
+		address, stop, err := s.start(ctx)
+		switch {
+		case err == nil:
+			defer stop(context.WithoutCancel(ctx)) //nolint:errcheck // it dies with us anyway
+			fmt.Fprintf(os.Stderr, "servers: %s runs at %s\n", s.name, address)
+			env = append(env, s.variable+"="+address)
+		case servers.RequireAll():
+			fmt.Fprintf(os.Stderr, "servers: %s: %v\n", s.name, err)
+			return 1
+		default:
+			fmt.Fprintf(os.Stderr, "servers: left out: tests against %s: %v\n", s.name, err)
+		}
 	}
 	return f(env)
 }
