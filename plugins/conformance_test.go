@@ -39,6 +39,7 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"converter org.apache.kafka.connect.json.JsonConverter":                   jsonConverter,
 	"header_converter org.apache.kafka.connect.json.JsonConverter":            jsonConverter,
 	"header_converter org.apache.kafka.connect.storage.SimpleHeaderConverter": simpleHeaderConverter,
+	"converter io.confluent.connect.avro.AvroConverter":                       avroConverter,
 	"converter org.apache.kafka.connect.converters.BooleanConverter":          booleanConverter,
 	"header_converter org.apache.kafka.connect.converters.BooleanConverter":   booleanConverter,
 	"converter org.apache.kafka.connect.converters.ShortConverter":            numberConverter(data.Int16Schema, int16(-2)),
@@ -199,6 +200,26 @@ func jsonConverter(t *testing.T, p plugin.Plugin) {
 			sv(data.Float64Schema, 1.5), sv(data.ArrayOf(data.StringSchema), []any{"a", "b"})}})
 	convertertest.Run(t, convertertest.Harness{Plugin: p, Samples: []data.SchemaAndValue{sv(data.BytesSchema, []byte{0, 255}), sv(data.DecimalSchema(2), data.NewDecimal(-150, 2)),
 		sv(data.TimestampSchema(), data.Instant(1700000000123)), sv(data.MapSchema(data.Int32Schema, data.OptionalStringSchema), data.MapOf(int32(1), nil))}})
+}
+
+// ofRegistry are samples that every converter over a registry writes and reads.
+func ofRegistry() []data.SchemaAndValue {
+	inner := data.StructOf([]data.Field{{Name: "n", Schema: data.OptionalInt64Schema}}, data.Name("in.Inner"))
+	row := data.StructOf([]data.Field{{Name: "s", Schema: data.StringSchema}, {Name: "b", Schema: data.OptionalBytesSchema}, {Name: "l", Schema: data.ArrayOf(data.Int32Schema)},
+		{Name: "m", Schema: data.MapSchema(data.StringSchema, data.Int64Schema)}, {Name: "i", Schema: inner}, {Name: "d", Schema: data.DecimalSchema(2)}, {Name: "t", Schema: data.TimestampSchema()}}, data.Name("out.Row"))
+	in := data.NewStruct(inner)
+	in.SetAt(0, int64(-5))
+	st := data.NewStruct(row)
+	for i, v := range []any{"ä", []byte{0, 255}, []any{int32(1), int32(-2)}, data.MapOf("k", int64(3)), in, data.NewDecimal(-150, 2), data.Instant(1700000000123)} {
+		st.SetAt(i, v)
+	}
+	return []data.SchemaAndValue{sv(data.StringSchema, "text"), sv(data.Int64Schema, int64(9007199254740993)), sv(data.BooleanSchema, true), sv(data.Float64Schema, 1.5), sv(row, st)}
+}
+
+func avroConverter(t *testing.T, p plugin.Plugin) {
+	bad := sv(data.StringSchema, int32(7))
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schema.registry.url": "mock://conformance-avro"},
+		{"schema.registry.url": "mock://conformance-avro", "enhanced.avro.schema.support": "true", "connect.meta.data": "false"}}, Samples: ofRegistry()})
 }
 
 func simpleHeaderConverter(t *testing.T, p plugin.Plugin) {

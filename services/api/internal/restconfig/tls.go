@@ -3,10 +3,12 @@ package restconfig
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
 
+	"github.com/millrace/millrace/internal/tlsstore"
 	"github.com/millrace/millrace/sdk/config"
 )
 
@@ -29,7 +31,10 @@ func serverTLS(prefix string, props map[string]string) (*tls.Config, error) {
 	if len(problems) > 0 {
 		return nil, wrong("%s", strings.ReplaceAll(problems[0].Message, "configuration ", "configuration "+given))
 	}
-	cert, err := keyPair(given, v)
+	cert, err := tlsstore.KeyPair(given, v)
+	if errors.Is(err, tlsstore.ErrNone) {
+		return nil, wrong("An https listener needs a certificate: give %sssl.keystore.location, or %sssl.keystore.certificate.chain and %sssl.keystore.key", given, given, given)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +91,7 @@ func clientAuth(c *tls.Config, given string, v config.Values) error {
 	if auth == "none" {
 		return nil
 	}
-	trusted, err := trusted(given, v)
+	trusted, err := tlsstore.Trusted(given, v)
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,6 @@
-package restconfig
+// Package tlsstore reads certificates and keys out of Kafka's ssl.* properties: from JKS, PKCS12 and PEM files, or as PEM text
+// in the properties themselves.
+package tlsstore
 
 import (
 	"bytes"
@@ -20,7 +22,15 @@ import (
 	"software.sslmate.com/src/go-pkcs12"
 
 	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/connecterr"
 )
+
+// ErrNone says that no certificate is configured.
+var ErrNone = errors.New("no certificate is configured")
+
+func wrong(format string, args ...any) error {
+	return connecterr.New(connecterr.Config, format, args...)
+}
 
 // The kinds of store, by Kafka's names.
 const (
@@ -48,8 +58,9 @@ func checkKind(key, kind string) error {
 	return wrong("Invalid value %s for configuration %s: it must be PKCS12, JKS or PEM", kind, key)
 }
 
-// keyPair reads the server's certificate and key.
-func keyPair(given string, v config.Values) (cert tls.Certificate, err error) {
+// KeyPair reads the certificate and key that are shown to others; ErrNone where there is none. given is what stands before
+// ssl. in the names of the properties, for messages.
+func KeyPair(given string, v config.Values) (cert tls.Certificate, err error) {
 	chain, key := v.String("ssl.keystore.certificate.chain"), v.String("ssl.keystore.key")
 	location := v.String("ssl.keystore.location")
 	if err := checkKind(given+"ssl.keystore.type", v.String("ssl.keystore.type")); err != nil {
@@ -67,7 +78,7 @@ func keyPair(given string, v config.Values) (cert tls.Certificate, err error) {
 		}
 		return cert, nil
 	case location == "":
-		return cert, wrong("An https listener needs a certificate: give %sssl.keystore.location, or %sssl.keystore.certificate.chain and %sssl.keystore.key", given, given, given)
+		return cert, ErrNone
 	}
 	content, err := os.ReadFile(location) //nolint:gosec // the operator names it
 	if err == nil {
@@ -193,8 +204,8 @@ func jksPair(content []byte, password, keyPassword string) (tls.Certificate, err
 	return tls.Certificate{}, errors.New("there is no private key with a certificate in it")
 }
 
-// trusted reads the certificates that sign those of clients.
-func trusted(given string, v config.Values) ([]*x509.Certificate, error) {
+// Trusted reads the certificates that sign those of others; none where none are configured.
+func Trusted(given string, v config.Values) ([]*x509.Certificate, error) {
 	if text := v.String("ssl.truststore.certificates"); text != "" {
 		certs, err := pemCertificates([]byte(text))
 		if err != nil {
