@@ -16,6 +16,7 @@ const (
 	ruleOptRange     = "opt-range"     // the same, null is fine
 	ruleOneOf        = "one-of"        // any of the arguments
 	ruleOneOfFold    = "one-of-fold"   // the same in any case; the arguments' order is that of the message
+	ruleEnumerator   = "enumerator"    // text that is one of the arguments as it is, or all in lower or all in upper case; or a list of such
 	ruleNonEmpty     = "non-empty"     // text that is not ""; null is fine
 	ruleName         = "name"          // a connector's name
 	ruleNonNull      = "non-null"      // a list that is not null
@@ -49,6 +50,9 @@ func OneOf(values ...string) Rule { return Rule{ruleOneOf, values} }
 
 // OneOfFold accepts these texts in any case; messages show them in upper case and in this order.
 func OneOfFold(values ...string) Rule { return Rule{ruleOneOfFold, values} }
+
+// Enumerator accepts these texts, and each of them all in lower or all in upper case; of a list key, each element, and at least one.
+func Enumerator(values ...string) Rule { return Rule{ruleEnumerator, values} }
 
 // NonEmpty refuses ""; null is another rule's business.
 func NonEmpty() Rule { return Rule{Kind: ruleNonEmpty} }
@@ -116,6 +120,8 @@ func (r Rule) check(k Key, v any) string {
 		if !ok || !slices.ContainsFunc(r.Args, func(a string) bool { return strings.EqualFold(a, s) }) {
 			why = "String must be one of (case insensitive): " + strings.ToUpper(strings.Join(r.Args, ", "))
 		}
+	case ruleEnumerator:
+		return r.checkEnumerator(k, v)
 	case ruleNonEmpty:
 		if s, ok := v.(string); ok && s == "" {
 			why = "String must be non-empty"
@@ -186,6 +192,23 @@ func (r Rule) checkRange(v any) string {
 		}
 		if sign*x < sign*limit {
 			return []string{"Value must be at least ", "Value must be no more than "}[i] + r.Args[i]
+		}
+	}
+	return ""
+}
+
+func (r Rule) checkEnumerator(k Key, v any) string {
+	list, isList := v.([]string)
+	if !isList {
+		s, _ := v.(string)
+		list = []string{s}
+	}
+	if len(list) == 0 {
+		return fmt.Sprintf("Invalid value %s for configuration %s: At least one value must be specified. Valid values are: %s", show(v), k.Name, show(r.Args))
+	}
+	for _, s := range list {
+		if !slices.ContainsFunc(r.Args, func(a string) bool { return s == a || s == strings.ToLower(a) || s == strings.ToUpper(a) }) {
+			return fmt.Sprintf("Invalid value %s for configuration %s: Invalid enumerator", s, k.Name)
 		}
 	}
 	return ""

@@ -13,3 +13,26 @@ func TestCompiles_refuses_a_brace_that_counts_nothing_as_Java_does(t *testing.T)
 		}
 	}
 }
+
+func TestEnumerator(t *testing.T) {
+	t.Parallel()
+	def := &Def{Keys: []Key{
+		{Name: "mode", Type: String, Default: Default("insert"), Validators: []Rule{Enumerator("insert", "upsert")}},
+		{Name: "types", Type: List, Default: Default("TABLE"), Validators: []Rule{Enumerator("table", "partitioned table")}},
+	}}
+	for _, c := range []struct{ mode, types, want string }{
+		{"UPSERT", "table,PARTITIONED TABLE", ""},
+		{"Upsert", "table", "Invalid value Upsert for configuration mode: Invalid enumerator"},
+		{"insert", "table,Table", "Invalid value Table for configuration types: Invalid enumerator"},
+		{"insert", "", "Invalid value [] for configuration types: At least one value must be specified. Valid values are: [table, partitioned table]"},
+	} {
+		_, problems := def.Parse(map[string]string{"mode": c.mode, "types": c.types})
+		got := ""
+		for _, p := range problems {
+			got += p.Message
+		}
+		if got != c.want {
+			t.Errorf("%s, %s: %q, not %q", c.mode, c.types, got, c.want)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package servers
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib" // database/sql's "pgx"
+	_ "modernc.org/sqlite"             // database/sql's "sqlite"
+
+	"github.com/millrace/millrace/embedded/pgembed"
+)
+
+// Database is an empty database of a test's own.
+type Database struct {
+	Product string // postgresql, mariadb or sqlite
+	JDBC    string // its JDBC URL, with the user in it
+	DB      *sql.DB
+}
+
+// started remembers which shared servers a process has, so that StopDatabases starts none.
+var started struct {
+	postgres, mariadb atomic.Bool
+}
+
+var sharedPostgres = sync.OnceValues(func() (*pgembed.Server, error) {
+	started.postgres.Store(true)
+	return pgembed.Start(context.Background(), pgembed.Options{Unsafe: true, Fetch: true})
+})
+
+// Postgres is a server that the tests of a process share; StopDatabases ends it.
+func Postgres(t testing.TB) *pgembed.Server {
+	t.Helper()
+	pg, err := sharedPostgres()
+	if err != nil {
+		Missing(t, fmt.Errorf("PostgreSQL: %w", err))
+	}
+	return pg
+}
+
+// Databases runs a test against a database of each product, side by side.
+func Databases(t *testing.T, test func(t *testing.T, d Database)) {
+	t.Helper()
+	for name, open := range map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "sqlite": SQLiteDatabase} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open(t))
+		})
+	}
+}
+
+var databases atomic.Int64
+
+// PostgresDatabase makes a database on the shared server.
+func PostgresDatabase(t testing.TB) Database {
+	t.Helper()
+	u, err := url.Parse(Postgres(t).URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("d%d", databases.Add(1))
+	execute(t, "pgx", u.String(), "CREATE DATABASE "+name)
+	u.Path = "/" + name
+	return Database{"postgresql", "jdbc:postgresql://" + u.Host + "/" + name + "?sslmode=disable&user=" + u.User.Username(), opened(t, "pgx", u.String())}
+}
+
+// MariaDBDatabase makes a database on the shared server.
+func MariaDBDatabase(t testing.TB) Database {
+	t.Helper()
+	m := MariaDB(t)
+	name := fmt.Sprintf("d%d", databases.Add(1))
+	execute(t, "mysql", "root@tcp("+m.Address()+")/", "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
+	return Database{"mariadb", m.JDBC(name), opened(t, "mysql", "root@tcp("+m.Address()+")/"+name)}
+}
+
+// SQLiteDatabase makes a database in a file.
+func SQLiteDatabase(t testing.TB) Database {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "test.db")
+	return Database{"sqlite", "jdbc:sqlite:" + file, opened(t, "sqlite", file+"?_pragma=busy_timeout(10000)")}
+}
+
+func opened(t testing.TB, driver, dsn string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
+func execute(t testing.TB, driver, dsn, statement string) {
+	t.Helper()
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), statement)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Exec runs statements, which end with semicolons at line ends.
+func (d Database) Exec(t testing.TB, statements string) {
+	t.Helper()
+	for s := range strings.SplitSeq(statements, ";\n") {
+		if s = strings.TrimSuffix(strings.TrimSpace(s), ";"); s == "" {
+			continue
+		}
+		if _, err := d.DB.ExecContext(t.Context(), s); err != nil {
+			t.Fatalf("%s: %v", s, err)
+		}
+	}
+}
+
+// Rows are the rows of a query as text, columns between bars, NULL as null.
+func (d Database) Rows(t testing.TB, query string) []string {
+	t.Helper()
+	list, err := d.Query(t.Context(), query)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return list
+}
+
+// Query is Rows with an error.
+func (d Database) Query(ctx context.Context, query string) (list []string, err error) {
+	rows, err := d.DB.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	columns, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	list = []string{}
+	for rows.Next() {
+		values, at := make([]sql.NullString, len(columns)), make([]any, len(columns))
+		for i := range values {
+			at[i] = &values[i]
+		}
+		if err := rows.Scan(at...); err != nil {
+			return nil, err
+		}
+		texts := make([]string, len(values))
+		for i, v := range values {
+			if texts[i] = "null"; v.Valid {
+				texts[i] = v.String
+			}
+		}
+		list = append(list, strings.Join(texts, "|"))
+	}
+	return list, rows.Err()
+}
+
+// StopDatabases ends the shared servers; call it in TestMain.
+func StopDatabases() error {
+	ctx := context.Background()
+	var err error
+	if started.postgres.Load() {
+		if pg, missing := sharedPostgres(); missing == nil {
+			err = pg.Close(ctx)
+		}
+	}
+	if started.mariadb.Load() {
+		if m, missing := sharedMariaDB(); missing == nil {
+			err = errors.Join(err, m.Stop(ctx))
+		}
+	}
+	return err
+}
