@@ -83,15 +83,19 @@ func BenchmarkConsume(b *testing.B) {
 }
 
 func BenchmarkProduce(b *testing.B) {
-	for name, size := range map[string]int{"100B": 100, "1KB": 1000} {
-		b.Run(name, func(b *testing.B) {
+	for _, tc := range []struct {
+		name     string
+		size     int
+		oneByOne bool
+	}{{"batches/100B", 100, false}, {"one-by-one/100B", 100, true}, {"batches/1KB", 1000, false}, {"one-by-one/1KB", 1000, true}} {
+		b.Run(tc.name, func(b *testing.B) {
 			k, err := kafkaembed.Start(b.Context(), kafkaembed.Options{Partitions: benchPartitions})
 			require.NoError(b, err)
 			defer k.Close(context.Background())
-			p, err := NewProducer(b.Context(), ProducerConfig{Client: Config{"bootstrap.servers": k.Bootstrap()}})
+			p, err := NewProducer(b.Context(), ProducerConfig{Client: Config{"bootstrap.servers": k.Bootstrap()}, OneByOne: tc.oneByOne})
 			require.NoError(b, err)
 			defer p.Close(context.Background())
-			batch := benchBatch(unique("bench"), size)
+			batch := benchBatch(unique("bench"), tc.size)
 			n := 0
 			for b.Loop() {
 				fill(b, p, batch)

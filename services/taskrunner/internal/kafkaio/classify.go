@@ -64,28 +64,35 @@ func (c *client) classify(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, err)
 	}
 	v := verdictOf(ke.Code())
-	if v == final && ke.IsRetriable() {
+	if v == final && retriable(err) {
 		v = passing
+	}
+	abort, cause := RequiresAbort(err), error(ke)
+	if abort {
+		cause = err
 	}
 	switch v {
 	case fenced:
-		return fmt.Errorf("%s: %w: %w", doing, job.ErrFenced, ke)
+		return fmt.Errorf("%s: %w: %w", doing, job.ErrFenced, cause)
 	case forbidden:
-		return connecterr.Wrap(connecterr.General, ke, "%s: Kafka at %s refuses this client", doing, c.bootstrap)
+		return connecterr.Wrap(connecterr.General, cause, "%s: Kafka at %s refuses this client", doing, c.bootstrap)
 	case unreachable:
-		return connecterr.Wrap(connecterr.Retriable, ke, "%s: no answer from Kafka at bootstrap.servers=%s", doing, c.bootstrap)
+		return connecterr.Wrap(connecterr.Retriable, cause, "%s: no answer from Kafka at bootstrap.servers=%s", doing, c.bootstrap)
 	case passing:
-		return connecterr.Wrap(connecterr.Retriable, ke, "%s", doing)
+		return connecterr.Wrap(connecterr.Retriable, cause, "%s", doing)
 	case final:
 	}
-	if ke.TxnRequiresAbort() { // the transaction is lost, its records can be sent again in the next one
-		return connecterr.Wrap(connecterr.Retriable, ke, "%s", doing)
+	if abort { // the transaction is lost, its records can be sent again in the next one
+		return connecterr.Wrap(connecterr.Retriable, cause, "%s", doing)
 	}
-	return connecterr.Wrap(connecterr.General, ke, "%s", doing)
+	return connecterr.Wrap(connecterr.General, cause, "%s", doing)
 }
 
 // RequiresAbort tells that the transaction can only be aborted; its records may be sent again in the next one.
 func RequiresAbort(err error) bool {
+	if e, ok := errors.AsType[*callError](err); ok {
+		return e.abort
+	}
 	ke, ok := errors.AsType[kafka.Error](err)
 	return ok && ke.TxnRequiresAbort()
 }

@@ -36,13 +36,51 @@ func within(t *testing.T) context.Context {
 	return ctx
 }
 
+// way is how a producer hands records to the library: in batches, or one by one, which is the yardstick.
+type way struct{ oneByOne bool }
+
+func (w way) String() string {
+	if w.oneByOne {
+		return "one by one"
+	}
+	return "batches"
+}
+
+var ways = []way{{oneByOne: false}, {oneByOne: true}}
+
+// bothWays runs a test of producers with each kind, against each broker.
+func bothWays(t *testing.T, test func(t *testing.T, bootstrap string, way way)) {
+	t.Helper()
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		for _, w := range ways {
+			t.Run(w.String(), func(t *testing.T) { test(t, bootstrap, w) })
+		}
+	})
+}
+
+func withoutBroker(t *testing.T, test func(t *testing.T, way way)) {
+	t.Helper()
+	t.Parallel()
+	for _, w := range ways {
+		t.Run(w.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, w)
+		})
+	}
+}
+
 func newTestProducer(t *testing.T, bootstrap, txn string, more ...string) *Producer {
+	t.Helper()
+	return way{}.producer(t, bootstrap, txn, more...)
+}
+
+func (w way) producer(t *testing.T, bootstrap, txn string, more ...string) *Producer {
 	t.Helper()
 	cfg := Config{"bootstrap.servers": bootstrap}
 	for i := 0; i < len(more); i += 2 {
 		cfg[more[i]] = more[i+1]
 	}
-	p, err := NewProducer(within(t), ProducerConfig{Client: cfg, TransactionalID: txn})
+	p, err := NewProducer(within(t), ProducerConfig{Client: cfg, TransactionalID: txn, OneByOne: w.oneByOne})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +25,9 @@ type ProducerConfig struct {
 	Client Config
 	// TransactionalID makes the producer transactional; empty: idempotent only.
 	TransactionalID string
-	Logger          *slog.Logger // nil: no log
+	// OneByOne hands records to the library one at a time, by its public interface: the yardstick for the other way.
+	OneByOne bool
+	Logger   *slog.Logger // nil: no log
 }
 
 // Producer writes records. One goroutine calls Send, Begin, Commit, Abort and Flush; Close may come from another one.
@@ -32,21 +35,22 @@ type ProducerConfig struct {
 // Bytes in flight are bounded (queue.buffering.max.kbytes); Send waits when the bound is reached.
 type Producer struct {
 	*client
-	p      *kafka.Producer
-	config *kafka.ConfigMap
+	out    outlet
+	config kafka.ConfigMap
+	plain  bool
 	txnal  string
 	former sync.WaitGroup // clients that renew replaced
 
 	outstanding atomic.Int64  // records accepted and not yet reported
 	room        chan struct{} // a token when reports have come in
-	served      chan struct{} // closed when the delivery goroutine has ended
 
 	sending sync.Mutex    // held by Send
 	stop    chan struct{} // closed by Close
 
 	queue   sync.Mutex    // guards what follows
 	zero    chan struct{} // closed when outstanding falls to 0; nil when nobody waits
-	batches map[*outBatch]struct{}
+	batches []*outBatch   // in flight, each in its slot
+	free    []uint32      // slots
 	closing bool
 
 	closed chan struct{} // closed when the client is gone
@@ -54,17 +58,68 @@ type Producer struct {
 	aborted bool // the last Commit has aborted the transaction
 }
 
-// outBatch is what is remembered of one Send until its last report.
-type outBatch struct {
-	done func(i int, p record.Produced, err error)
-	recs []outRecord
-	left atomic.Int64
+// outlet is a client of the library that sends; calls that come after close has begun answer errClosed. It tells the producer of reports: report for each record, in order per
+// partition, from one goroutine, and settled for so many of them.
+type outlet interface {
+	// send enqueues recs[from:] in order and returns how many were taken. An error is about the next one; with
+	// kafka.ErrQueueFull it is to be offered again.
+	send(b *outBatch, recs []Record, from int) (taken int, err error)
+	// reach tells whether a broker has answered.
+	reach(timeout time.Duration) bool
+	// partitions asks a broker how many partitions a topic has.
+	partitions(topic string, timeout time.Duration) (int, error)
+	initTransactions(ctx context.Context) error
+	begin() error
+	commit(ctx context.Context) error
+	abort(ctx context.Context) error
+	fatal() error
+	// purge gives up what was not sent and not answered; it is reported.
+	purge()
+	served() <-chan struct{} // closed when no reports come any more
+	// close waits for calls that run in other goroutines: the library must not be freed under them.
+	close()
 }
 
-type outRecord struct {
-	batch    *outBatch
-	i        int
-	reported bool // only the delivery goroutine looks at it
+// outBatch is what is remembered of one Send until its last report.
+type outBatch struct {
+	slot     uint32
+	done     func(i int, p record.Produced, err error)
+	topic    string   // of all records, unless there are
+	topics   []string // of each
+	reported []uint64 // a bit for each record
+	left     atomic.Int64
+}
+
+func (b *outBatch) topicOf(i int) string {
+	if b.topics != nil {
+		return b.topics[i]
+	}
+	return b.topic
+}
+
+// mark notes that a record is settled; false: it was already.
+func (b *outBatch) mark(i int) bool {
+	bit := uint64(1) << (i % 64)
+	if b.reported[i/64]&bit != 0 {
+		return false
+	}
+	b.reported[i/64] |= bit
+	return true
+}
+
+func newOutBatch(batch []Record, done func(i int, p record.Produced, err error)) *outBatch {
+	b := &outBatch{done: done, topic: batch[0].Topic, reported: make([]uint64, (len(batch)+63)/64)}
+	b.left.Store(int64(len(batch)))
+	for i := range batch {
+		if batch[i].Topic != b.topic {
+			b.topics = make([]string, len(batch))
+			for k := range batch {
+				b.topics[k] = batch[k].Topic
+			}
+			break
+		}
+	}
+	return b
 }
 
 // slice is how long one call into the library lasts at most, so that a context that ends is noticed.
@@ -76,7 +131,7 @@ var errClosed = errors.New("the Kafka client is closed")
 // connecterr.Config error. Close it.
 func NewProducer(_ context.Context, pc ProducerConfig) (*Producer, error) {
 	c := newClient(pc.Client, obs.Named(pc.Logger, obs.LogProducer))
-	forced := Config{}
+	forced := Config{"delivery.report.only.error": "false"} // Flush and done count on a report for each record
 	if pc.TransactionalID != "" {
 		forced["transactional.id"] = pc.TransactionalID
 		forced["enable.idempotence"] = "true"
@@ -91,44 +146,28 @@ func NewProducer(_ context.Context, pc ProducerConfig) (*Producer, error) {
 		"go.events.channel.size":    10000,
 		"go.produce.channel.size":   0,
 	}, forced, defaults...)
-	kp, err := kafka.NewProducer(config)
-	if err != nil {
+	p := &Producer{
+		client: c, config: *config, plain: pc.OneByOne, txnal: pc.TransactionalID, room: make(chan struct{}, 1),
+		stop: make(chan struct{}), closed: make(chan struct{}),
+	}
+	var err error
+	if p.out, err = p.connect(); err != nil {
 		c.closeLogs()
 		return nil, configError("producer", pc.Client, err)
 	}
-	p := &Producer{
-		client: c, p: kp, config: config, txnal: pc.TransactionalID, room: make(chan struct{}, 1), served: make(chan struct{}),
-		batches: map[*outBatch]struct{}{}, stop: make(chan struct{}), closed: make(chan struct{}),
-	}
-	go p.serve(kp, p.served)
 	return p, nil
 }
 
-// serve is the delivery goroutine of a client. It ends when the library closes the channel.
-func (p *Producer) serve(kp *kafka.Producer, served chan<- struct{}) {
-	defer close(served)
-	for ev := range kp.Events() {
-		switch e := ev.(type) {
-		case *kafka.Message:
-			if r, ok := e.Opaque.(*outRecord); ok {
-				p.report(r, e)
-			}
-		case kafka.Error:
-			_ = p.complain("producing", e) // calls that wait look at lastTrouble
-		}
+func (p *Producer) connect() (outlet, error) {
+	if p.plain {
+		return newPlain(p, p.config)
 	}
+	return newWriter(p, p.config)
 }
 
-func (p *Producer) report(r *outRecord, m *kafka.Message) {
-	r.reported = true
-	where := record.Produced{Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset)}
-	if m.TopicPartition.Topic != nil {
-		where.Topic = *m.TopicPartition.Topic
-	}
-	err := m.TopicPartition.Error
-	if err == nil {
-		p.recovered()
-	}
+// report tells the caller about one record.
+func (p *Producer) report(b *outBatch, i int, partition int32, offset int64, err error) {
+	where := record.Produced{Topic: b.topicOf(i), Partition: partition, Offset: offset}
 	if err != nil {
 		where.Offset = -1
 		if isUnknownPartition(err) { // the library has just looked at the topic
@@ -136,60 +175,69 @@ func (p *Producer) report(r *outRecord, m *kafka.Message) {
 		} else {
 			err = p.failure("producing to topic "+where.Topic, err)
 		}
+	} else {
+		p.recovered()
 	}
-	p.settle(r, where, err)
+	if b.mark(i) {
+		b.done(i, where, err)
+	}
 }
 
-// isUnknownPartition tells that the topic is there, and has no partition of the number that a record asks for.
-func isUnknownPartition(err error) bool { return hasCode(err, kafka.ErrUnknownPartition) }
-
-func noPartition(topic string, partition int32) error {
-	return connecterr.New(connecterr.General, "producing to topic %s: it has no partition %d, for which the record asks; give the topic more partitions", topic, partition)
-}
-
-// seesPartition asks Kafka about a topic that had no such partition when it was last looked at.
-func (p *Producer) seesPartition(topic string, partition int32) (bool, error) {
-	m, err := p.p.GetMetadata(&topic, false, int(slice.Milliseconds()))
-	if err != nil {
-		return false, p.failure("looking at topic "+topic, err)
-	}
-	t := m.Topics[topic]
-	if t.Error.Code() != kafka.ErrNoError {
-		return false, p.failure("looking at topic "+topic, t.Error)
-	}
-	return int(partition) < len(t.Partitions), nil
-}
-
-// settle tells the caller about one record, after which it is forgotten.
-func (p *Producer) settle(r *outRecord, where record.Produced, err error) {
-	r.batch.done(r.i, where, err)
-	if r.batch.left.Add(-1) == 0 {
-		p.queue.Lock()
-		delete(p.batches, r.batch)
-		p.queue.Unlock()
-	}
-	p.less(1)
+// settled counts n records of a batch that were reported; after the last the batch is forgotten.
+func (p *Producer) settled(b *outBatch, n int) {
+	p.gone(b, n)
 	select {
 	case p.room <- struct{}{}:
 	default:
 	}
 }
 
-func (p *Producer) less(n int) {
-	if p.outstanding.Add(int64(-n)) != 0 {
+func (p *Producer) gone(b *outBatch, n int) {
+	last := b.left.Add(int64(-n)) == 0
+	none := p.outstanding.Add(int64(-n)) == 0
+	if !last && !none {
 		return
 	}
 	p.queue.Lock()
-	if p.zero != nil && p.outstanding.Load() == 0 {
+	defer p.queue.Unlock()
+	if last {
+		p.batches[b.slot] = nil
+		p.free = append(p.free, b.slot)
+	}
+	if none && p.zero != nil && p.outstanding.Load() == 0 {
 		close(p.zero)
 		p.zero = nil
 	}
-	p.queue.Unlock()
+}
+
+// keep remembers a batch until its last report.
+func (p *Producer) keep(b *outBatch) error {
+	p.queue.Lock()
+	defer p.queue.Unlock()
+	if p.closing {
+		return errClosed
+	}
+	if n := len(p.free); n > 0 {
+		b.slot, p.free = p.free[n-1], p.free[:n-1]
+	} else {
+		b.slot = uint32(len(p.batches)) //nolint:gosec // as many as are in flight
+		p.batches = append(p.batches, nil)
+	}
+	p.batches[b.slot] = b
+	p.outstanding.Add(b.left.Load())
+	return nil
+}
+
+// inFlight is the batch in a slot.
+func (p *Producer) inFlight(slot uint32) *outBatch {
+	p.queue.Lock()
+	defer p.queue.Unlock()
+	return p.batches[slot]
 }
 
 // failure classifies err; a fatal state of the client explains more than the error of one record.
 func (p *Producer) failure(doing string, err error) error {
-	if fatal := p.p.GetFatalError(); fatal != nil {
+	if fatal := p.out.fatal(); fatal != nil {
 		err = fatal
 	}
 	return p.classify(doing, err)
@@ -208,84 +256,63 @@ func (p *Producer) Send(ctx context.Context, batch []Record, done func(i int, p 
 	}
 	p.sending.Lock()
 	defer p.sending.Unlock()
-	b := &outBatch{done: done, recs: make([]outRecord, len(batch))}
-	b.left.Store(int64(len(batch)))
-	p.queue.Lock()
-	if p.closing {
-		p.queue.Unlock()
-		return 0, fmt.Errorf("producing: %w", errClosed)
+	b := newOutBatch(batch, done)
+	if err := p.keep(b); err != nil {
+		return 0, fmt.Errorf("producing: %w", err)
 	}
-	p.batches[b] = struct{}{}
-	p.outstanding.Add(int64(len(batch)))
-	p.queue.Unlock()
-	for i := range batch {
-		b.recs[i] = outRecord{batch: b, i: i}
-		if err = p.enqueue(ctx, &batch[i], &b.recs[i]); err != nil {
-			p.untaken(b, i)
-			return i, err
+	for accepted < len(batch) {
+		n, err := p.out.send(b, batch, accepted)
+		if accepted += n; err == nil {
+			continue
+		}
+		if hasCode(err, kafka.ErrQueueFull) {
+			err = p.await(ctx, "producing to topic "+batch[accepted].Topic)
+		} else {
+			err = p.refused(&batch[accepted], err)
+		}
+		if err != nil {
+			p.gone(b, len(batch)-accepted) // no report will come for these
+			return accepted, err
 		}
 	}
-	return len(batch), nil
+	return accepted, nil
 }
 
-// untaken takes the records from the i-th on out of the count, since no report will come for them.
-func (p *Producer) untaken(b *outBatch, i int) {
-	n := len(b.recs) - i
-	for k := i; k < len(b.recs); k++ {
-		b.recs[k] = outRecord{batch: b, i: k, reported: true}
+// refused says why the library does not take a record.
+func (p *Producer) refused(r *Record, err error) error {
+	if !isUnknownPartition(err) || r.Partition < 0 {
+		return p.failure("producing to topic "+r.Topic, err)
 	}
-	if b.left.Add(int64(-n)) == 0 {
-		p.queue.Lock()
-		delete(p.batches, b)
-		p.queue.Unlock()
+	// It had no such partition when it was last looked at.
+	switch n, uerr := p.out.partitions(r.Topic, slice); {
+	case uerr != nil:
+		return p.failure("looking at topic "+r.Topic, uerr)
+	case int(r.Partition) < n: // since a moment ago: the caller comes again
+		return connecterr.Wrap(connecterr.Retriable, err, "producing to topic %s", r.Topic)
 	}
-	p.less(n)
+	return noPartition(r.Topic, r.Partition)
 }
 
-func (p *Producer) enqueue(ctx context.Context, r *Record, o *outRecord) error {
-	m := kafka.Message{
-		TopicPartition: kafka.TopicPartition{Topic: &r.Topic, Partition: r.Partition},
-		Key:            r.Key, Value: r.Value, Opaque: o,
+// isUnknownPartition tells that the topic is there, and has no partition of the number that a record asks for.
+func isUnknownPartition(err error) bool { return hasCode(err, kafka.ErrUnknownPartition) }
+
+func noPartition(topic string, partition int32) error {
+	return connecterr.New(connecterr.General, "producing to topic %s: it has no partition %d, for which the record asks; give the topic more partitions", topic, partition)
+}
+
+// await waits until reports have come in, which makes room.
+func (p *Producer) await(ctx context.Context, doing string) error {
+	t := time.NewTimer(slice) // a report's token can be missed only by other waiters; the timer is a second way out
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return p.gaveUp(ctx, doing)
+	case <-p.stop:
+		return fmt.Errorf("%s: %w", doing, errClosed)
+	case <-p.room:
+	case <-t.C:
 	}
-	if r.Timestamp > 0 {
-		m.Timestamp = time.UnixMilli(r.Timestamp)
-	}
-	if len(r.Headers) > 0 {
-		m.Headers = make([]kafka.Header, len(r.Headers))
-		for i, h := range r.Headers {
-			m.Headers[i] = kafka.Header(h)
-		}
-	}
-	for {
-		err := p.p.Produce(&m, nil)
-		if err == nil {
-			return nil
-		}
-		if isUnknownPartition(err) && r.Partition >= 0 {
-			switch there, uerr := p.seesPartition(r.Topic, r.Partition); {
-			case uerr != nil:
-				return uerr
-			case there: // since a moment ago: the caller comes again
-				return connecterr.Wrap(connecterr.Retriable, err, "producing to topic %s", r.Topic)
-			}
-			return noPartition(r.Topic, r.Partition)
-		}
-		if ke, ok := errors.AsType[kafka.Error](err); !ok || ke.Code() != kafka.ErrQueueFull {
-			return p.failure("producing to topic "+r.Topic, err)
-		}
-		t := time.NewTimer(slice) // a report's token can be missed only by other waiters; the timer is a second way out
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return p.gaveUp(ctx, "producing to topic "+r.Topic)
-		case <-p.stop:
-			t.Stop()
-			return fmt.Errorf("producing to topic %s: %w", r.Topic, errClosed)
-		case <-p.room:
-		case <-t.C:
-		}
-		t.Stop()
-	}
+	return nil
 }
 
 // Flush waits until every accepted record was reported (done has returned).
@@ -303,7 +330,7 @@ func (p *Producer) Flush(ctx context.Context) error {
 	select {
 	case <-zero:
 		return nil
-	case <-p.served:
+	case <-p.out.served():
 		return fmt.Errorf("flushing the producer: %w", errClosed)
 	case <-ctx.Done():
 		return p.gaveUp(ctx, fmt.Sprintf("flushing %d records", p.outstanding.Load()))
@@ -332,7 +359,7 @@ func (p *Producer) InitTransactions(ctx context.Context) error {
 		}
 		patience += patience / 2 // the broker may be slow
 	}
-	return p.sliced(ctx, "taking transactional.id="+p.txnal, p.p.InitTransactions)
+	return p.sliced(ctx, "taking transactional.id="+p.txnal, p.out.initTransactions)
 }
 
 const (
@@ -345,9 +372,9 @@ const (
 func (p *Producer) tryFence(ctx context.Context, patience time.Duration) (again bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err = p.p.InitTransactions(ctx)
+	err = p.out.initTransactions(ctx)
 	ke, ok := errors.AsType[kafka.Error](err)
-	return ok && (ke.IsTimeout() || ke.IsRetriable()) && !ke.TxnRequiresAbort() && p.lastTrouble() == nil, err
+	return ok && (ke.IsTimeout() || retriable(err)) && !RequiresAbort(err) && p.lastTrouble() == nil, err
 }
 
 // greet waits for a first answer of a broker. Asked for the fence before it has a connection, librdkafka rests 500 ms before
@@ -356,8 +383,7 @@ func (p *Producer) greet(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	_, err := p.p.GetMetadata(nil, false, int(slice.Milliseconds()))
-	return err == nil
+	return p.out.reach(slice)
 }
 
 // renew replaces the client, which has sent nothing, by a new one. The old one goes in the background.
@@ -367,23 +393,19 @@ func (p *Producer) renew() error {
 	if p.closing {
 		return errClosed
 	}
-	kp, err := kafka.NewProducer(p.config)
+	out, err := p.connect()
 	if err != nil {
 		return configError("producer", nil, err) // it was accepted before
 	}
-	old, served := p.p, p.served
-	p.p, p.served = kp, make(chan struct{})
-	go p.serve(kp, p.served)
-	p.former.Go(func() {
-		old.Close()
-		<-served
-	})
+	old := p.out
+	p.out = out
+	p.former.Go(old.close)
 	return nil
 }
 
 // Begin begins a transaction.
 func (p *Producer) Begin() error {
-	if err := p.p.BeginTransaction(); err != nil {
+	if err := p.out.begin(); err != nil {
 		return p.failure("beginning a transaction", err)
 	}
 	p.aborted = false
@@ -398,7 +420,7 @@ func (p *Producer) Commit(ctx context.Context) error {
 	if err := p.Flush(ctx); err != nil {
 		return err
 	}
-	err := p.sliced(ctx, "committing a transaction", p.p.CommitTransaction)
+	err := p.sliced(ctx, "committing a transaction", p.out.commit)
 	if err == nil || !RequiresAbort(err) {
 		return err
 	}
@@ -418,7 +440,7 @@ func (p *Producer) Abort(ctx context.Context) error {
 	if p.aborted {
 		return nil
 	}
-	if err := p.sliced(ctx, "aborting a transaction", p.p.AbortTransaction); err != nil {
+	if err := p.sliced(ctx, "aborting a transaction", p.out.abort); err != nil {
 		return err
 	}
 	return p.Flush(ctx)
@@ -434,7 +456,7 @@ func (p *Producer) sliced(ctx context.Context, doing string, call func(context.C
 			return nil
 		}
 		ke, ok := errors.AsType[kafka.Error](err)
-		if !ok || !ke.IsRetriable() && !ke.IsTimeout() || ke.TxnRequiresAbort() {
+		if !ok || !retriable(err) && !ke.IsTimeout() || RequiresAbort(err) {
 			return p.failure(doing, err)
 		}
 		if t, ok := errors.AsType[kafka.Error](p.lastTrouble()); ok && verdictOf(t.Code()) == forbidden {
@@ -445,6 +467,7 @@ func (p *Producer) sliced(ctx context.Context, doing string, call func(context.C
 			select {
 			case <-t.C:
 			case <-ctx.Done():
+			case <-p.stop: // the next call says so
 			}
 			t.Stop()
 		}
@@ -479,29 +502,37 @@ func (p *Producer) destroy() {
 	p.sending.Lock()   // a Send that waits has been woken by stop
 	p.sending.Unlock() //nolint:staticcheck // empty on purpose: only to let a running Send end
 	if p.outstanding.Load() > 0 {
-		if err := p.p.Purge(kafka.PurgeQueue | kafka.PurgeInFlight); err == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-			_ = p.Flush(ctx) // the purged records are reported; those that are not are settled below
-			cancel()
-		}
+		p.out.purge()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_ = p.Flush(ctx) // the purged records are reported; those that are not are settled below
+		cancel()
 	}
-	p.p.Close()
-	<-p.served
+	p.out.close()
 	p.former.Wait()
 	p.queue.Lock()
-	rest := p.batches
-	p.batches = map[*outBatch]struct{}{}
+	rest := slices.Clone(p.batches)
 	p.queue.Unlock()
-	for b := range rest {
-		for i := range b.recs {
-			if r := &b.recs[i]; !r.reported && r.batch != nil {
-				r.reported = true
-				p.settle(r, record.Produced{Partition: record.AnyPartition, Offset: -1},
-					connecterr.Wrap(connecterr.Retriable, errClosed, "producing"))
-			}
-		}
+	for _, b := range rest {
+		p.abandon(b)
 	}
 	p.closeLogs()
+}
+
+// abandon reports what the library did not, now that nothing more comes from it.
+func (p *Producer) abandon(b *outBatch) {
+	if b == nil {
+		return
+	}
+	n := int(b.left.Load())
+	left := n
+	for i := 0; left > 0; i++ {
+		if b.mark(i) {
+			left--
+			b.done(i, record.Produced{Topic: b.topicOf(i), Partition: record.AnyPartition, Offset: -1},
+				connecterr.Wrap(connecterr.Retriable, errClosed, "producing"))
+		}
+	}
+	p.gone(b, n)
 }
 
 // Fenced tells whether err says that a newer holder took over.

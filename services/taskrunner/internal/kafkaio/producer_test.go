@@ -15,10 +15,10 @@ import (
 )
 
 func TestDoneIsCalledOncePerRecordInOrderPerPartition(t *testing.T) {
-	onBrokers(t, func(t *testing.T, bootstrap string) {
+	bothWays(t, func(t *testing.T, bootstrap string, way way) {
 		topic := unique("done")
 		createTopic(t, bootstrap, topic, 4)
-		p := newTestProducer(t, bootstrap, "")
+		p := way.producer(t, bootstrap, "", "delivery.report.only.error", "true") // the user's wish must not silence reports
 		const batches, size = 50, 200
 		var mu sync.Mutex
 		calls := map[int]int{}
@@ -57,37 +57,38 @@ func TestDoneIsCalledOncePerRecordInOrderPerPartition(t *testing.T) {
 }
 
 func TestSendWaitsForRoomUntilItsContextEnds(t *testing.T) {
-	t.Parallel()
-	// No broker: nothing ever leaves the queue.
-	p := newTestProducer(t, "127.0.0.1:1", "", "queue.buffering.max.messages", "10")
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	var mu sync.Mutex
-	reports := 0
-	n, err := p.Send(ctx, numbered("t", 0, 0, 20), func(_ int, _ record.Produced, err error) {
+	withoutBroker(t, func(t *testing.T, way way) {
+		// No broker: nothing ever leaves the queue.
+		p := way.producer(t, "127.0.0.1:1", "", "queue.buffering.max.messages", "10")
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		var mu sync.Mutex
+		reports := 0
+		n, err := p.Send(ctx, numbered("t", 0, 0, 20), func(_ int, _ record.Produced, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				t.Error("stored without a broker")
+			}
+			reports++
+		})
+		require.Equal(t, 10, n)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.True(t, connecterr.IsRetriable(err))
+		require.Contains(t, err.Error(), "127.0.0.1:1", "names the bootstrap servers")
+		require.NoError(t, p.Close(within(t)))
 		mu.Lock()
 		defer mu.Unlock()
-		if err == nil {
-			t.Error("stored without a broker")
-		}
-		reports++
+		require.Equal(t, 10, reports, "every accepted record is reported, also when the producer is closed")
+		_, err = p.Send(t.Context(), numbered("t", 0, 0, 1), nil)
+		require.ErrorIs(t, err, errClosed)
 	})
-	require.Equal(t, 10, n)
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.True(t, connecterr.IsRetriable(err))
-	require.Contains(t, err.Error(), "127.0.0.1:1", "names the bootstrap servers")
-	require.NoError(t, p.Close(within(t)))
-	mu.Lock()
-	defer mu.Unlock()
-	require.Equal(t, 10, reports, "every accepted record is reported, also when the producer is closed")
-	_, err = p.Send(t.Context(), numbered("t", 0, 0, 1), nil)
-	require.ErrorIs(t, err, errClosed)
 }
 
 func TestSendReturnsTheRecordThatIsTooLarge(t *testing.T) {
-	onBrokers(t, func(t *testing.T, bootstrap string) {
+	bothWays(t, func(t *testing.T, bootstrap string, way way) {
 		topic := unique("large")
-		p := newTestProducer(t, bootstrap, "", "message.max.bytes", "2000")
+		p := way.producer(t, bootstrap, "", "message.max.bytes", "2000")
 		batch := numbered(topic, 0, 0, 3)
 		batch[1].Value = make([]byte, 5000)
 		n, err := p.Send(within(t), batch, func(int, record.Produced, error) {})
@@ -99,20 +100,21 @@ func TestSendReturnsTheRecordThatIsTooLarge(t *testing.T) {
 }
 
 func TestUnreachableBrokerIsNamedAndRetriable(t *testing.T) {
-	t.Parallel()
-	p := newTestProducer(t, "127.0.0.1:1", "txn")
-	ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
-	defer cancel()
-	err := p.InitTransactions(ctx)
-	require.True(t, connecterr.IsRetriable(err), "%v", err)
-	require.Contains(t, err.Error(), "bootstrap.servers=127.0.0.1:1")
+	withoutBroker(t, func(t *testing.T, way way) {
+		p := way.producer(t, "127.0.0.1:1", "txn")
+		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+		defer cancel()
+		err := p.InitTransactions(ctx)
+		require.True(t, connecterr.IsRetriable(err), "%v", err)
+		require.Contains(t, err.Error(), "bootstrap.servers=127.0.0.1:1")
+	})
 }
 
 func TestAPartitionThatTheTopicDoesNotHaveIsFinalUntilTheTopicGrows(t *testing.T) {
-	onBrokers(t, func(t *testing.T, bootstrap string) {
+	bothWays(t, func(t *testing.T, bootstrap string, way way) {
 		topic := unique("narrow")
 		createTopic(t, bootstrap, topic, 1)
-		p := newTestProducer(t, bootstrap, "")
+		p := way.producer(t, bootstrap, "")
 		send := func(partition int32) error {
 			reported := make(chan error, 1)
 			_, err := p.Send(within(t), []Record{{Topic: topic, Partition: partition, Value: []byte("x"), Timestamp: record.NoTimestamp}},
@@ -145,21 +147,22 @@ func TestAPartitionThatTheTopicDoesNotHaveIsFinalUntilTheTopicGrows(t *testing.T
 }
 
 func TestUnknownPropertyIsAConfigError(t *testing.T) {
-	t.Parallel()
-	_, err := NewProducer(t.Context(), ProducerConfig{Client: Config{"no.such.property": "1"}})
-	require.Equal(t, connecterr.Config, connecterr.KindOf(err))
-	require.Contains(t, err.Error(), "no.such.property")
+	withoutBroker(t, func(t *testing.T, way way) {
+		_, err := NewProducer(t.Context(), ProducerConfig{Client: Config{"no.such.property": "1"}, OneByOne: way.oneByOne})
+		require.Equal(t, connecterr.Config, connecterr.KindOf(err))
+		require.Contains(t, err.Error(), "no.such.property")
 
-	_, err = NewProducer(t.Context(), ProducerConfig{Client: Config{"linger.ms": "soon", "sasl.password": "hush"}})
-	require.ErrorContains(t, err, `linger.ms is set to "soon"`)
-	require.NotContains(t, err.Error(), "hush")
+		_, err = NewProducer(t.Context(), ProducerConfig{Client: Config{"linger.ms": "soon", "sasl.password": "hush"}, OneByOne: way.oneByOne})
+		require.ErrorContains(t, err, `linger.ms is set to "soon"`)
+		require.NotContains(t, err.Error(), "hush")
+	})
 }
 
 func TestFault_ZT_1_TransactionalIDFencesTheOlderProducer(t *testing.T) {
-	onBrokers(t, func(t *testing.T, bootstrap string) {
+	bothWays(t, func(t *testing.T, bootstrap string, way way) {
 		topic, id := unique("zt1"), unique("txn")
 		createTopic(t, bootstrap, topic, 1)
-		zombie := newTestProducer(t, bootstrap, id)
+		zombie := way.producer(t, bootstrap, id)
 		require.NoError(t, zombie.InitTransactions(within(t)))
 		require.NoError(t, zombie.Begin())
 		sendAll(t, zombie, numbered(topic, 0, 0, 3))
@@ -167,7 +170,7 @@ func TestFault_ZT_1_TransactionalIDFencesTheOlderProducer(t *testing.T) {
 		require.NoError(t, zombie.Begin()) // frozen here, in the middle of a transaction
 		sendAll(t, zombie, numbered(topic, 0, 100, 2))
 
-		heir := newTestProducer(t, bootstrap, id)
+		heir := way.producer(t, bootstrap, id)
 		require.NoError(t, heir.InitTransactions(within(t)))
 		require.NoError(t, heir.Begin())
 		sendAll(t, heir, numbered(topic, 0, 3, 3))
