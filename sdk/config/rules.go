@@ -30,6 +30,7 @@ const (
 	ruleSomeRegex    = "some-regex"    // a regular expression of Java; null is refused, and with an argument ""
 	ruleValues       = "values"        // recommender: the arguments
 	ruleHide         = "hide"          // recommender: not to be shown
+	ruleWhen         = "when"          // recommender: visible only when the key of the first argument has one of the others, in any case
 	ruleIfSet        = "if-set"        // recommender: visible only when the key of the first argument is set
 )
 
@@ -51,7 +52,7 @@ func OneOf(values ...string) Rule { return Rule{ruleOneOf, values} }
 // OneOfFold accepts these texts in any case; messages show them in upper case and in this order.
 func OneOfFold(values ...string) Rule { return Rule{ruleOneOfFold, values} }
 
-// Enumerator accepts these texts, and each of them all in lower or all in upper case; of a list key, each element, and at least one.
+// Enumerator accepts null and these texts, and each of them all in lower or all in upper case; of a list key, each element, and at least one.
 func Enumerator(values ...string) Rule { return Rule{ruleEnumerator, values} }
 
 // NonEmpty refuses ""; null is another rule's business.
@@ -95,6 +96,11 @@ func Recommend(values ...string) *Rule { return &Rule{ruleValues, values} }
 
 // VisibleIfSet is a recommender that shows the key only when another one is set.
 func VisibleIfSet(key string) *Rule { return &Rule{ruleIfSet, []string{key}} }
+
+// VisibleWhen is a recommender that shows the key only when another one has one of these values, in any case.
+func VisibleWhen(key string, values ...string) *Rule {
+	return &Rule{ruleWhen, append([]string{key}, values...)}
+}
 
 // Hide is a recommender that does not show the key.
 func Hide() *Rule { return &Rule{Kind: ruleHide} }
@@ -199,6 +205,9 @@ func (r Rule) checkRange(v any) string {
 
 func (r Rule) checkEnumerator(k Key, v any) string {
 	list, isList := v.([]string)
+	if v == nil {
+		return ""
+	}
 	if !isList {
 		s, _ := v.(string)
 		list = []string{s}
@@ -301,6 +310,8 @@ func (r Rule) recommend(props map[string]*string) (values []string, visible bool
 		return r.Args, true
 	case ruleHide:
 		return nil, false
+	case ruleWhen:
+		return nil, len(r.Args) > 0 && props[r.Args[0]] != nil && slices.ContainsFunc(r.Args[1:], func(a string) bool { return strings.EqualFold(a, trim(*props[r.Args[0]])) })
 	case ruleIfSet:
 		return nil, len(r.Args) > 0 && props[r.Args[0]] != nil
 	}
