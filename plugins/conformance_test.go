@@ -2,6 +2,7 @@
 package plugins_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -32,6 +33,8 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"source org.apache.kafka.connect.tools.SchemaSourceConnector":             schemaSource,
 	"source io.confluent.connect.storage.tools.SchemaSourceConnector":         schemaSource,
 	"source io.confluent.connect.hdfs.tools.SchemaSourceConnector":            schemaSource,
+	"source io.confluent.connect.jdbc.JdbcSourceConnector":                    jdbcSource,
+	"source io.aiven.connect.jdbc.JdbcSourceConnector":                        jdbcSource,
 	"converter org.apache.kafka.connect.storage.StringConverter":              stringConverter,
 	"header_converter org.apache.kafka.connect.storage.StringConverter":       stringConverter,
 	"converter org.apache.kafka.connect.converters.ByteArrayConverter":        bytesConverter,
@@ -129,6 +132,25 @@ func fileSink(t *testing.T, p plugin.Plugin) {
 				return nil
 			}
 			return strings.Split(strings.TrimSuffix(string(b), "\n"), "\n")
+		}}
+	}})
+}
+
+// jdbcSource reads a table of SQLite; its own tests read the others.
+func jdbcSource(t *testing.T, p plugin.Plugin) {
+	connectortest.RunSource(t, connectortest.Source{Plugin: p, New: func(t *testing.T) connectortest.SourcePlace {
+		file := path(t)
+		run := func(statement string) {
+			db, err := sql.Open("sqlite", file+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)")
+			require.NoError(t, err)
+			_, err = db.ExecContext(t.Context(), statement)
+			require.NoError(t, err)
+			require.NoError(t, db.Close())
+		}
+		run("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)")
+		config := map[string]string{"connection.url": "jdbc:sqlite:" + file, "mode": "incrementing", "topic.prefix": "p-", "poll.interval.ms": "5"}
+		return connectortest.SourcePlace{Config: config, Feed: func(more int) {
+			run("INSERT INTO t (v) VALUES " + strings.TrimSuffix(strings.Repeat("('x'),", more), ","))
 		}}
 	}})
 }

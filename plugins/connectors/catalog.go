@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/plugins/connectors/filestream"
+	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcsource"
 	"github.com/millrace/millrace/plugins/connectors/mock"
 	"github.com/millrace/millrace/plugins/connectors/schemasource"
 	"github.com/millrace/millrace/plugins/connectors/verifiable"
@@ -14,6 +15,9 @@ import (
 // Version is what the connectors that come with Kafka report.
 const Version = "4.3.0"
 
+// JDBCVersion is what the JDBC connectors report: that of the Java connector whose keys they have.
+const JDBCVersion = "10.9.7"
+
 // Options are what the operator decides about connectors.
 type Options struct {
 	// FileRoots are the folders whose files connectors may use. None: file connectors refuse every file.
@@ -22,6 +26,8 @@ type Options struct {
 	// nil: nothing.
 	Stdin  io.Reader
 	Stdout io.Writer
+	// BlockedJDBC are the names of URL parameters and driver properties that JDBC connectors may not have.
+	BlockedJDBC []string
 }
 
 // All lists the connectors. It is the only list: a build or a test with others is another one.
@@ -33,6 +39,7 @@ func All(o Options) []plugin.Plugin {
 		o.Stdout = io.Discard
 	}
 	all := filestream.Plugins(filestream.Options{Version: Version, Roots: o.FileRoots, Stdin: o.Stdin, Stdout: o.Stdout})
+	all = append(all, jdbcsource.Plugins(jdbcsource.Options{Version: JDBCVersion, Blocked: o.BlockedJDBC})...)
 	all = append(all, mock.Plugins(Version)...)
 	all = append(all, schemasource.Plugins(Version, o.Stdout)...)
 	return append(all, verifiable.Plugins(Version)...)

@@ -1,0 +1,79 @@
+package jdbcsource
+
+import (
+	"context"
+	"time"
+)
+
+// session is one connection to a database, with what the source has to know of its kind. One goroutine uses it, and one
+// statement at a time.
+type session interface {
+	// mark is the character around quoted names.
+	mark() string
+	// catalogs tells that names have a catalog and no schema.
+	catalogs() bool
+	// database is the name of the connected database, which old offsets may have; "" where that can't be.
+	database() string
+	// tables lists the tables of the settings' types that their patterns and lists can mean.
+	tables(ctx context.Context, s *settings) ([]table, error)
+	// columns are a table's, in order.
+	columns(ctx context.Context, t table) ([]tableColumn, error)
+	// now is the database's time, as its clock and the source's zone have it.
+	now(ctx context.Context, c clock) (time.Time, error)
+	// begin begins a transaction; readOnly where nothing can want to write.
+	begin(ctx context.Context, level string, readOnly bool) error
+	// end ends it; what was read is read.
+	end(ctx context.Context) error
+	// query runs the statement that q describes.
+	query(ctx context.Context, q query) (rows, error)
+	// check finds out whether a query can be run, without running it.
+	check(ctx context.Context, sql string) error
+	// levels are the isolation levels that begin takes.
+	levels() []string
+	// failure says what kind of error one of the database is.
+	failure(err error) failure
+	ping(ctx context.Context) error
+	close() error
+}
+
+// tableColumn is a column of a table.
+type tableColumn struct {
+	name     string
+	nullable bool
+	auto     bool // it numbers rows by itself
+}
+
+// query is what is to be read: the rows of a target behind a position.
+type query struct {
+	target
+	mode   string
+	suffix string
+	quote  bool
+	clock  clock
+	from   position
+	until  time.Time
+	said   func(sql string) // is told of the statement before it runs
+}
+
+// rows are the rows of a result as they arrive.
+type rows interface {
+	// columns are those of the result.
+	columns() []column
+	// next reads a row; false: there is none, or it failed.
+	next() bool
+	// raw are the row's values: nil, bool, int64, float64, string, []byte or time.Time. They are good until next.
+	raw() []any
+	close() error
+}
+
+// failure is what an error of a database means.
+type failure struct {
+	state string // SQLState, where there is one
+	code  int    // the vendor's code, where there is one
+	// final: the same again would fail again.
+	final bool
+	// noTable: the table is not there; it may come, or the monitor may learn that it went.
+	noTable bool
+	// broken: the connection is of no more use.
+	broken bool
+}

@@ -1,0 +1,181 @@
+package jdbcsource
+
+import (
+	"context"
+	"database/sql"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
+)
+
+// sqlSession is what the sessions of all databases have in common.
+type sqlSession struct {
+	d       dialect.Dialect
+	conn    *sql.Conn
+	release func() error
+}
+
+func (s *sqlSession) catalogs() bool                 { return s.d.Kind() == dialect.MySQL }
+func (s *sqlSession) database() string               { return "" }
+func (s *sqlSession) ping(ctx context.Context) error { return s.conn.PingContext(ctx) }
+func (s *sqlSession) close() error                   { return s.release() }
+
+// mark is what the dialect puts before a name.
+func (s *sqlSession) mark() string { return s.d.Quote("x")[:1] }
+
+func (s *sqlSession) exec(ctx context.Context, statement string) error {
+	_, err := s.conn.ExecContext(ctx, statement)
+	return err
+}
+
+// tables lists what the patterns and types ask for.
+func (s *sqlSession) tables(ctx context.Context, set *settings) ([]table, error) {
+	return s.list(ctx, dialect.Filter{Catalog: pointer(set, catalogKey), Schema: pointer(set, schemaKey), Types: types(set)})
+}
+
+// types are the types of tables that are asked for; none is one that no table has.
+func types(set *settings) []string {
+	if all := set.List(typesKey); len(all) > 0 {
+		return all
+	}
+	return []string{""}
+}
+
+func pointer(set *settings, key string) *string {
+	if !set.Has(key) {
+		return nil
+	}
+	text := set.String(key)
+	return &text
+}
+
+func (s *sqlSession) list(ctx context.Context, f dialect.Filter) (all []table, err error) {
+	found, err := s.d.Tables(ctx, s.conn, f)
+	for _, t := range found {
+		all = append(all, table{catalog: t.Name.Catalog, schema: t.Name.Schema, name: t.Name.Table})
+	}
+	return all, err
+}
+
+func (s *sqlSession) define(ctx context.Context, t table) (*dialect.Table, error) {
+	return s.d.Table(ctx, s.conn, dialect.Name{Catalog: t.catalog, Schema: t.schema, Table: t.name})
+}
+
+func (s *sqlSession) columns(ctx context.Context, t table) (all []tableColumn, err error) {
+	d, err := s.define(ctx, t)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	for _, c := range d.Columns {
+		all = append(all, tableColumn{name: c.Name, nullable: c.Nullable, auto: c.Auto})
+	}
+	return all, nil
+}
+
+// check prepares a query.
+func (s *sqlSession) check(ctx context.Context, query string) error {
+	st, err := s.conn.PrepareContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	return st.Close() //nolint:sqlclosecheck // at once
+}
+
+func (s *sqlSession) failure(err error) failure {
+	f := s.d.Fault(err)
+	code, _ := strconv.Atoi(f.Code) // not a number: none
+	return failure{state: f.SQLState, code: code, broken: f.Class == dialect.Connection,
+		noTable: f.SQLState == "42P01" || f.SQLState == "42S02" || code == 1146 || strings.Contains(f.Message, "no such table"),
+		final:   f.Class == dialect.Structure || f.Class == dialect.Data}
+}
+
+// writer writes names and literals; times are literals of the database's clock.
+func (s *sqlSession) writer(q query, stamp func(time.Time) string) writer {
+	w := writer{param: func(_ int, a argument) string {
+		switch a {
+		case beginArgument:
+			return stamp(q.begin())
+		case endArgument:
+			return stamp(q.until)
+		case idArgument:
+		}
+		return strconv.FormatInt(q.lastID(), 10)
+	}}
+	if q.quote {
+		w.quote = s.mark()
+	}
+	return w
+}
+
+// begin is the timestamp behind which rows are read.
+func (q query) begin() time.Time {
+	if q.from.hasAt {
+		return q.from.at
+	}
+	return time.Unix(0, 0).UTC()
+}
+
+func (q query) lastID() int64 {
+	if q.from.hasID {
+		return q.from.id
+	}
+	return -1
+}
+
+// sqlRows are rows that come through database/sql.
+type sqlRows struct {
+	rows   *sql.Rows
+	cols   []column
+	values []any
+	into   []any
+	fix    func(i int, v any) any // what a driver gives as one of raw's types; nil: it already is
+	failed error
+}
+
+func newSQLRows(rows *sql.Rows, cols []column) *sqlRows {
+	r := &sqlRows{rows: rows, cols: cols, values: make([]any, len(cols)), into: make([]any, len(cols))}
+	for i := range r.values {
+		r.into[i] = &r.values[i]
+	}
+	return r
+}
+
+func (r *sqlRows) columns() []column { return r.cols }
+func (r *sqlRows) raw() []any        { return r.values }
+
+func (r *sqlRows) next() bool {
+	if !r.rows.Next() {
+		return false
+	}
+	if r.failed = r.rows.Scan(r.into...); r.failed != nil {
+		return false
+	}
+	for i, v := range r.values {
+		switch x := v.(type) {
+		case uint64:
+			if v = strconv.FormatUint(x, 10); x <= 1<<63-1 {
+				v = int64(x)
+			}
+		case float32:
+			v = float64(x)
+		}
+		if r.fix != nil && v != nil {
+			v = r.fix(i, v)
+		}
+		r.values[i] = v
+	}
+	return true
+}
+
+func (r *sqlRows) close() error {
+	err := r.rows.Err()
+	if e := r.rows.Close(); err == nil {
+		err = e
+	}
+	if r.failed != nil {
+		return r.failed
+	}
+	return err
+}

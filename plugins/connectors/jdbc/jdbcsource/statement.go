@@ -1,0 +1,114 @@
+package jdbcsource
+
+import (
+	"strings"
+)
+
+// argument is what stands at a parameter's place.
+type argument uint8
+
+const (
+	beginArgument argument = iota // the timestamp so far
+	endArgument                   // the timestamp from which rows wait
+	idArgument                    // the id so far
+)
+
+// statement is a query and what its parameters are.
+type statement struct {
+	text string
+	args []argument
+}
+
+// target is what is read: a table, or a query.
+type target struct {
+	table  table
+	query  string   // "": the table
+	id     string   // the incrementing column
+	stamps []string // the timestamp columns
+}
+
+// name is the table's, or that queries go by in logs.
+func (t target) name() string {
+	if t.query != "" {
+		return "query"
+	}
+	return t.table.String()
+}
+
+func (t target) isTable() bool { return t.query == "" }
+
+// writer writes names and parameters in a database's way.
+type writer struct {
+	quote string                         // what stands around names; "": nothing
+	table func(table) string             // the table's name; nil: each part quoted
+	param func(n int, a argument) string // the n-th parameter, from 1
+	stamp func(expr string) string       // a timestamp expression as it is compared; nil: as it is
+}
+
+func (w writer) column(t target, name string) string {
+	column := name
+	if w.quote != "" {
+		column = quoted(name, w.quote)
+	}
+	if t.query != "" {
+		return column
+	}
+	return w.tableName(t.table) + "." + column
+}
+
+func (w writer) tableName(t table) string {
+	if w.table != nil {
+		return w.table(t)
+	}
+	if w.quote == "" {
+		return t.String()
+	}
+	return t.quoted(w.quote)
+}
+
+// timestamp is the expression of the timestamp: the first column that is not null.
+func (w writer) timestamp(t target) string {
+	all := make([]string, len(t.stamps))
+	for i, c := range t.stamps {
+		all[i] = w.column(t, c)
+	}
+	expr := all[0]
+	if len(all) > 1 {
+		expr = "COALESCE(" + strings.Join(all, ",") + ")"
+	}
+	if w.stamp != nil {
+		expr = w.stamp(expr)
+	}
+	return expr
+}
+
+// statement is the query of a mode.
+func (w writer) statement(mode string, t target, suffix string) statement {
+	var b strings.Builder
+	var args []argument
+	param := func(a argument) string {
+		args = append(args, a)
+		return w.param(len(args), a)
+	}
+	if t.query != "" {
+		b.WriteString(t.query)
+	} else {
+		b.WriteString("SELECT * FROM " + w.tableName(t.table))
+	}
+	switch mode {
+	case incrementing:
+		id := w.column(t, t.id)
+		b.WriteString(" WHERE " + id + " > " + param(idArgument) + " ORDER BY " + id + " ASC")
+	case timestamp:
+		at := w.timestamp(t)
+		b.WriteString(" WHERE " + at + " > " + param(beginArgument) + " AND " + at + " < " + param(endArgument) + " ORDER BY " + at + " ASC")
+	case both:
+		at, id := w.timestamp(t), w.column(t, t.id)
+		b.WriteString(" WHERE " + at + " < " + param(endArgument) + " AND ((" + at + " = " + param(beginArgument) + " AND " + id + " > " + param(idArgument) + ") OR " +
+			at + " > " + param(beginArgument) + ") ORDER BY " + at + "," + id + " ASC")
+	}
+	if suffix != "" {
+		b.WriteString(" " + suffix)
+	}
+	return statement{text: b.String(), args: args}
+}
