@@ -43,6 +43,7 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"header_converter org.apache.kafka.connect.json.JsonConverter":            jsonConverter,
 	"header_converter org.apache.kafka.connect.storage.SimpleHeaderConverter": simpleHeaderConverter,
 	"converter io.confluent.connect.avro.AvroConverter":                       avroConverter,
+	"converter io.confluent.connect.json.JsonSchemaConverter":                 jsonSchemaConverter,
 	"converter org.apache.kafka.connect.converters.BooleanConverter":          booleanConverter,
 	"header_converter org.apache.kafka.connect.converters.BooleanConverter":   booleanConverter,
 	"converter org.apache.kafka.connect.converters.ShortConverter":            numberConverter(data.Int16Schema, int16(-2)),
@@ -242,6 +243,13 @@ func avroConverter(t *testing.T, p plugin.Plugin) {
 	bad := sv(data.StringSchema, int32(7))
 	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schema.registry.url": "mock://conformance-avro"},
 		{"schema.registry.url": "mock://conformance-avro", "enhanced.avro.schema.support": "true", "connect.meta.data": "false"}}, Samples: ofRegistry()})
+}
+
+func jsonSchemaConverter(t *testing.T, p plugin.Plugin) {
+	bad := sv(data.StringSchema, int32(7))
+	const url = "mock://conformance-json"
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schema.registry.url": url},
+		{"schema.registry.url": url, "decimal.format": "numeric", "object.additional.properties": "false"}}, Samples: ofRegistry()})
 }
 
 func simpleHeaderConverter(t *testing.T, p plugin.Plugin) {

@@ -1,6 +1,6 @@
 // Package converters holds the converters that come with Kafka: strings, bytes, booleans, numbers, JSON, and the header
 // converter that finds out what a text is. They keep their Java class names and keys. Those over a schema registry are in
-// folders of their own: avro, with registry for what they have in common.
+// folders of their own, avro and jsonschema, with registry for what they have in common.
 //
 // Start reading at All, the only list of them.
 package converters
@@ -35,6 +35,8 @@ func All() []plugin.Plugin {
 	add("org.apache.kafka.connect.converters.DoubleConverter", "Double precision numbers as eight bytes.", typeOnlyDef, func() converter.Converter { return doubleConverter })
 	add("org.apache.kafka.connect.json.JsonConverter", "JSON, with or without its schema.", jsonDef, func() converter.Converter { return &jsonConverter{} })
 	all = append(all, plugin.Plugin{Class: avro.Class, Kind: plugin.Converter, Version: Version, Def: avro.Def, Doc: "Avro, with schemas in a schema registry.", NewConverter: avro.New})
+	all = append(all, plugin.Plugin{Class: "io.confluent.connect.json.JsonSchemaConverter", Kind: plugin.Converter, Version: Version, Def: jsonSchemaDef,
+		Doc: "JSON, with schemas in a schema registry.", NewConverter: func() converter.Converter { return &jsonSchemaConverter{} }})
 	return append(all, plugin.Plugin{Class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Kind: plugin.HeaderConverter, Version: Version,
 		Def: &config.Def{}, Doc: "Header values as text, whose type is guessed when they are read.",
 		NewHeaderConverter: func() converter.HeaderConverter { return simpleHeader{} }})

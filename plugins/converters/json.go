@@ -30,6 +30,7 @@ type jsonConverter struct {
 	schemas  bool
 	defaults bool         // take the place of null
 	numeric  bool         // decimals are written as numbers
+	unions   bool         // as JsonSchemaConverter has it: structs may be unions, entries of maps are objects, a missing member is null
 	content  *data.Schema // schema of everything that is read; nil: it comes with each value
 	cache    int          // how many schemas are remembered, for each direction
 

@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/plugins/converters/jsonschema"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -269,6 +270,9 @@ func (c *jsonConverter) members(n jsontree.Node) []member {
 func (c *jsonConverter) dict(s *data.Schema, n jsontree.Node) (any, error) {
 	t := &c.tree
 	kind := t.Kind(n)
+	if c.unions && !jsonschema.TextKeys(s) {
+		return c.entries(s, n)
+	}
 	if s.KeySchema().Type() == data.String {
 		if kind != jsontree.Object {
 			return nil, bad("Maps with string fields should be encoded as JSON objects, but found %s", kind)
@@ -308,6 +312,9 @@ func (c *jsonConverter) dict(s *data.Schema, n jsontree.Node) (any, error) {
 }
 
 func (c *jsonConverter) structure(s *data.Schema, n jsontree.Node) (any, error) {
+	if c.unions && jsonschema.IsUnion(s) {
+		return c.union(s, n)
+	}
 	if kind := c.tree.Kind(n); kind != jsontree.Object {
 		return nil, bad("Structs should be encoded as JSON objects, but found %s", kind)
 	}
@@ -317,7 +324,9 @@ func (c *jsonConverter) structure(s *data.Schema, n jsontree.Node) (any, error) 
 	for i := range fields {
 		var v any
 		var err error
-		if at := c.places[base+i]; at == jsontree.None {
+		if at := c.places[base+i]; at == jsontree.None && c.unions {
+			v = fields[i].Schema.Default()
+		} else if at == jsontree.None {
 			v, err = c.null(fields[i].Schema)
 		} else {
 			v, err = c.value(fields[i].Schema, at)

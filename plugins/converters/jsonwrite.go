@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/plugins/converters/jsonschema"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -138,9 +139,15 @@ func (c *jsonConverter) appendStruct(b []byte, s *data.Schema, st *data.Struct) 
 	if !st.Schema().Equal(s) {
 		return nil, bad("Mismatching schema.")
 	}
+	if c.unions && jsonschema.IsUnion(s) {
+		return c.appendUnion(b, s, st)
+	}
 	b = append(b, '{')
 	for i, f := range s.Fields() {
-		if i > 0 {
+		if c.unions && st.Raw(i) == nil && f.Schema.Default() == nil && !f.Schema.Optional() {
+			continue // it was missing
+		}
+		if b[len(b)-1] != '{' {
 			b = append(b, ',')
 		}
 		b = append(jsontree.AppendString(b, f.Name), ':')
@@ -161,6 +168,9 @@ func (c *jsonConverter) appendMap(b []byte, s *data.Schema, m *data.Map) (_ []by
 			return nil, connecterr.New(connecterr.Data, "the map's schema has none for keys").WithClass("java.lang.NullPointerException")
 		}
 		object = key.Type() == data.String
+		if c.unions && !jsonschema.TextKeys(s) {
+			return c.appendEntries(b, s, m)
+		}
 	} else {
 		for k := range m.All() {
 			if _, ok := k.(string); !ok {

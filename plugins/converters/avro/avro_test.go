@@ -3,6 +3,7 @@ package avro
 import (
 	"encoding/hex"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +61,7 @@ func TestAvro_schemas_and_bytes(t *testing.T) {
 		{data.NewSchema(data.Int16), int16(300), `{"type":"int","connect.type":"int16"}`, "d804"},
 		{data.Float32Schema, float32(1.5), `"float"`, "0000c03f"},
 		{data.Float64Schema, 1.5, `"double"`, "000000000000f83f"},
+		{data.Float64Schema, math.Copysign(0, -1), `"double"`, "0000000000000080"},
 		{data.BooleanSchema, true, `"boolean"`, "01"},
 		{data.BytesSchema, []byte{1, 2, 3}, `"bytes"`, "010203"}, // without a length, as Confluent's serializer has it
 		{data.OptionalBytesSchema, []byte{1}, `["null","bytes"]`, "020201"},

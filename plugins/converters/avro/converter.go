@@ -37,12 +37,8 @@ var format = registry.Format{Name: "Avro", Write: "Failed to serialize Avro data
 type Converter struct {
 	rules
 	serde   registry.Serde
-	writers *registry.Cache[writeKey, *writing]
-	readers *registry.Cache[readKey, *reading]
-	lastOut writeKey
-	out     *writing // for lastOut
-	lastIn  readKey
-	in      *reading // for lastIn
+	writers *registry.Plans[writeKey, writing]
+	readers *registry.Plans[readKey, *reader]
 	buffer  []byte
 }
 
@@ -52,21 +48,13 @@ type writeKey struct {
 }
 
 type writing struct {
-	plan  *writer
-	id    int32
-	err   error // instead
-	until time.Time
+	plan *writer
+	id   int32
 }
 
 type readKey struct {
 	topic string
 	id    int32
-}
-
-type reading struct {
-	plan  *reader
-	err   error // instead
-	until time.Time
 }
 
 // New makes a converter.
@@ -84,8 +72,7 @@ func (c *Converter) Configure(props map[string]string, use converter.Use) error 
 	size := int(v.Int("schemas.cache.config"))
 	c.rules = rules{enhanced: v.Bool("enhanced.avro.schema.support"), sums: v.Bool("generalized.sum.type.support"), meta: v.Bool("connect.meta.data"), scrub: v.Bool("scrub.invalid.names"),
 		optionalMapKeys: v.Bool("allow.optional.map.keys"), discard: v.Bool("discard.type.doc.default"), ignoreDefault: v.Bool("ignore.default.for.nullables"), flatten: v.Bool("flatten.singleton.unions")}
-	c.writers, c.readers = registry.NewCache[writeKey, *writing](size), registry.NewCache[readKey, *reading](size)
-	c.out, c.in = nil, nil
+	c.writers, c.readers = registry.NewPlans(size, c.newWriting), registry.NewPlans(size, c.newReading)
 	return nil
 }
 
@@ -103,7 +90,11 @@ func (c *Converter) FromConnect(topic string, schema *data.Schema, value any) ([
 		}
 		return nil, c.serde.Unwritable(topic, bad("Found null value for non-optional schema"))
 	}
-	w, err := c.writing(writeKey{topic, schema})
+	k := writeKey{topic, schema}
+	if last, ok := c.writers.Last(); ok && last != k && last.topic == topic && schema.Equal(last.schema) {
+		k = last // some connectors make an equal schema for each record
+	}
+	w, err := c.writers.Get(k)
 	if err != nil {
 		return nil, err
 	}
@@ -117,31 +108,10 @@ func (c *Converter) FromConnect(topic string, schema *data.Schema, value any) ([
 	return bytes.Clone(b), nil
 }
 
-func (c *Converter) writing(k writeKey) (*writing, error) {
-	if c.out != nil && c.lastOut != k && c.lastOut.topic == k.topic && k.schema.Equal(c.lastOut.schema) {
-		k = c.lastOut // some connectors make an equal schema for each record
-	}
-	if c.out == nil || c.lastOut != k || !registry.Fresh(c.out.until) {
-		w, ok := c.writers.Get(k)
-		if !ok || !registry.Fresh(w.until) {
-			var err error
-			if w, err = c.newWriting(k); err != nil {
-				if connecterr.IsRetriable(err) {
-					return nil, err
-				}
-				w = &writing{err: err, until: registry.Soon()}
-			}
-			c.writers.Put(k, w)
-		}
-		c.lastOut, c.out = k, w
-	}
-	return c.out, c.out.err
-}
-
-func (c *Converter) newWriting(k writeKey) (*writing, error) {
+func (c *Converter) newWriting(k writeKey) (w writing, until time.Time, err error) {
 	own, err := c.own(k.schema)
 	if err != nil {
-		return nil, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.topic, err)
 	}
 	record := ""
 	if own.Type == Record {
@@ -149,21 +119,21 @@ func (c *Converter) newWriting(k writeKey) (*writing, error) {
 	}
 	target, err := c.serde.Target(k.topic, record, registry.Schema{Type: registry.Avro, Text: own.String()})
 	if err != nil {
-		return nil, err
+		return w, until, err
 	}
-	w := &writing{id: target.ID, until: target.Until}
+	w.id = target.ID
 	if target.Given != nil {
 		if own, err = parsed(*target.Given, target.Deps); err != nil {
-			return nil, c.serde.Unwritable(k.topic, err)
+			return w, until, c.serde.Unwritable(k.topic, err)
 		}
 	}
 	if w.plan, err = c.write(k.schema, own, target.Strict); err != nil {
 		if target.Given != nil && target.Strict {
 			err = bad("Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", own, k.schema, err)
 		}
-		return nil, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.topic, err)
 	}
-	return w, nil
+	return w, target.Until, nil
 }
 
 // parsed reads a schema of the registry.
@@ -187,44 +157,26 @@ func (c *Converter) ToConnect(topic string, b []byte) (data.SchemaAndValue, erro
 	if err != nil {
 		return data.SchemaAndValue{}, c.serde.Unreadable(topic, err)
 	}
-	r, err := c.reading(readKey{topic, id})
+	r, err := c.readers.Get(readKey{topic, id})
 	if err != nil {
 		return data.SchemaAndValue{}, err
 	}
 	in := input{payload}
-	v, err := r.plan.value(&in)
+	v, err := r.value(&in)
 	if err != nil {
 		return data.SchemaAndValue{}, c.serde.Unreadable(topic, broken(id, err))
 	}
-	return data.SchemaAndValue{Schema: r.plan.conn, Value: v}, nil
+	return data.SchemaAndValue{Schema: r.conn, Value: v}, nil
 }
 
-func (c *Converter) reading(k readKey) (*reading, error) {
-	if c.in == nil || c.lastIn != k || !registry.Fresh(c.in.until) {
-		r, ok := c.readers.Get(k)
-		if !ok || !registry.Fresh(r.until) {
-			var err error
-			if r, err = c.newReading(k); err != nil {
-				if connecterr.IsRetriable(err) {
-					return nil, err
-				}
-				r = &reading{err: err, until: registry.Soon()}
-			}
-			c.readers.Put(k, r)
-		}
-		c.lastIn, c.in = k, r
-	}
-	return c.in, c.in.err
-}
-
-func (c *Converter) newReading(k readKey) (*reading, error) {
+func (c *Converter) newReading(k readKey) (plan *reader, forGood time.Time, err error) {
 	found, deps, err := c.serde.Schema(k.topic, k.id)
 	if err != nil {
-		return nil, err
+		return nil, forGood, err
 	}
 	s, err := parsed(found, deps)
 	if err != nil {
-		return nil, c.serde.Unreadable(k.topic, broken(k.id, err))
+		return nil, forGood, c.serde.Unreadable(k.topic, broken(k.id, err))
 	}
 	record := ""
 	if s.Type == Record {
@@ -232,13 +184,12 @@ func (c *Converter) newReading(k readKey) (*reading, error) {
 	}
 	version, err := c.serde.Version(k.topic, record, found)
 	if err != nil {
-		return nil, err
+		return nil, forGood, err
 	}
-	plan, err := c.read(s, version)
-	if err != nil {
-		return nil, c.serde.Unreadable(k.topic, broken(k.id, err))
+	if plan, err = c.read(s, version); err != nil {
+		return nil, forGood, c.serde.Unreadable(k.topic, broken(k.id, err))
 	}
-	return &reading{plan: plan}, nil
+	return plan, forGood, nil
 }
 
 // broken says of which schema a message is.

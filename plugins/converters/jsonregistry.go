@@ -1,0 +1,195 @@
+package converters
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/plugins/converters/jsonschema"
+	"github.com/millrace/millrace/plugins/converters/registry"
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/converter"
+	"github.com/millrace/millrace/sdk/data"
+)
+
+var jsonSchemaDef = &config.Def{Keys: append(registry.Keys(),
+	config.Key{Name: "object.additional.properties", Type: config.Boolean, Default: config.Default("true"), Importance: config.Medium, Doc: "Let objects have more properties than their schema says."},
+	config.Key{Name: "use.optional.for.nonrequired", Type: config.Boolean, Default: config.Default("false"), Importance: config.Medium, Doc: "Read properties that are not required as optional fields."},
+	config.Key{Name: "decimal.format", Type: config.String, Default: config.Default("BASE64"), Importance: config.Low, Validators: []config.Rule{config.OneOfFold("NUMERIC", "BASE64")},
+		Doc: "How decimals are written; both forms are read."},
+	config.Key{Name: "ignore.default.for.nullables", Type: config.Boolean, Default: config.Default("false"), Importance: config.Low, Doc: "Write a null where an optional field has a default."},
+	config.Key{Name: "generalized.sum.type.support", Type: config.Boolean, Default: config.Default("false"), Importance: config.Low, Doc: "Read unions and enums in the form that is common to Avro, Protobuf and JSON Schema."},
+)}
+
+var jsonSchemaFormat = registry.Format{Name: "JSON", Write: "Converting Kafka Connect data to byte[] failed due to serialization error of topic %s: ",
+	Read: "Converting byte[] to Kafka Connect data failed due to serialization error of topic %s: ", Access: "Failed to access JSON Schema data from topic %s : "}
+
+// jsonSchemaConverter writes and reads JSON by schemas in a registry.
+type jsonSchemaConverter struct {
+	serde    registry.Serde
+	rules    jsonschema.Rules
+	out, in  jsonConverter // for values
+	defaults jsonConverter // for the defaults in schemas
+	writers  *registry.Plans[jsonWriteKey, int32]
+	readers  *registry.Plans[jsonReadKey, *data.Schema]
+}
+
+type jsonWriteKey struct {
+	topic  string
+	schema *data.Schema
+}
+
+type jsonReadKey struct {
+	topic string
+	id    int32
+}
+
+// Configure reads the keys. The registry is asked when the first record comes.
+func (c *jsonSchemaConverter) Configure(props map[string]string, use converter.Use) error {
+	if err := c.serde.Close(); err != nil {
+		return err
+	}
+	v, err := c.serde.Configure(jsonSchemaFormat, jsonSchemaDef, props, use)
+	if err != nil {
+		return err
+	}
+	c.in = jsonConverter{unions: true, defaults: true, numeric: strings.EqualFold(v.String("decimal.format"), "NUMERIC"), names: map[string]any{}}
+	c.out, c.defaults = c.in, c.in
+	c.out.defaults, c.defaults.names = !v.Bool("ignore.default.for.nullables"), map[string]any{}
+	c.rules = jsonschema.Rules{Sums: v.Bool("generalized.sum.type.support"), Closed: !v.Bool("object.additional.properties"), Required: v.Bool("use.optional.for.nonrequired"),
+		Write: func(s *data.Schema, v any) ([]byte, error) { return c.defaults.appendValue(nil, s, v) }, Read: c.defaultOf}
+	size := int(v.Int("schemas.cache.config"))
+	c.writers, c.readers = registry.NewPlans(size, c.newWriting), registry.NewPlans(size, c.newReading)
+	return nil
+}
+
+func (c *jsonSchemaConverter) defaultOf(s *data.Schema, text []byte) (any, error) {
+	d := &c.defaults
+	d.places, d.lost = d.places[:0], false
+	if err := d.tree.Parse(text); err != nil {
+		return nil, connecterr.Wrap(connecterr.Data, err, "it is no JSON")
+	}
+	return d.value(s, d.tree.Root())
+}
+
+// Close lets the registry go.
+func (c *jsonSchemaConverter) Close() error { return c.serde.Close() }
+
+// FromConnect writes a value. A null that has a schema is the text null, if the schema allows it.
+func (c *jsonSchemaConverter) FromConnect(topic string, schema *data.Schema, value any) ([]byte, error) {
+	switch {
+	case schema == nil && value == nil:
+		return nil, nil
+	case schema == nil:
+		return nil, c.serde.Unwritable(topic, bad("a value without a schema can't be written: JsonSchemaConverter needs one, JsonConverter with schemas.enable=false does not"))
+	case value == nil && !schema.Optional() && (schema.Default() == nil || !c.out.defaults):
+		return nil, nil
+	}
+	k := jsonWriteKey{topic, schema}
+	if last, ok := c.writers.Last(); ok && last != k && last.topic == topic && schema.Equal(last.schema) {
+		k = last // some connectors make an equal schema for each record
+	}
+	id, err := c.writers.Get(k)
+	if err != nil {
+		return nil, err
+	}
+	b, err := c.out.appendValue(registry.AppendHeader(c.out.out[:0], id), schema, value)
+	if err != nil {
+		return nil, c.serde.Unwritable(topic, err)
+	}
+	if c.out.out = b; cap(b) > maxKept {
+		c.out.out = nil
+	}
+	return bytes.Clone(b), nil
+}
+
+func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (id int32, until time.Time, err error) {
+	own, err := c.rules.Own(k.schema)
+	if err != nil {
+		return 0, until, c.serde.Unwritable(k.topic, err)
+	}
+	title := ""
+	if !k.schema.Optional() {
+		title = k.schema.Name()
+	}
+	target, err := c.serde.Target(k.topic, title, registry.Schema{Type: registry.JSON, Text: own})
+	if err != nil {
+		return 0, until, err
+	}
+	if target.Given != nil && target.Strict {
+		given, err := c.parsed(*target.Given, target.Deps, 0)
+		if err == nil {
+			err = jsonschema.Fits(k.schema, given)
+		}
+		if err != nil {
+			err = bad("Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", target.Given.Text, own, err)
+			return 0, until, c.serde.Unwritable(k.topic, err)
+		}
+	}
+	return target.ID, target.Until, nil
+}
+
+// parsed reads a schema of the registry.
+func (c *jsonSchemaConverter) parsed(s registry.Schema, deps []registry.Named, version int) (*data.Schema, error) {
+	if s.Type != registry.JSON {
+		return nil, bad("the schema in the registry is of type %s, and not of type %s", s.Type, registry.JSON)
+	}
+	before := make([]jsonschema.Named, len(deps))
+	for i, d := range deps {
+		before[i] = jsonschema.Named(d)
+	}
+	return c.rules.Parse(s.Text, before, version)
+}
+
+// ToConnect reads a message.
+func (c *jsonSchemaConverter) ToConnect(topic string, b []byte) (data.SchemaAndValue, error) {
+	if b == nil {
+		return data.SchemaAndValue{}, nil
+	}
+	id, payload, err := registry.Split(b)
+	if err != nil {
+		return data.SchemaAndValue{}, c.serde.Unreadable(topic, err)
+	}
+	schema, err := c.readers.Get(jsonReadKey{topic, id})
+	if err != nil {
+		return data.SchemaAndValue{}, err
+	}
+	in := &c.in
+	in.places, in.lost = in.places[:0], false
+	if err := in.tree.Parse(payload); err != nil {
+		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, serialization(err)))
+	}
+	if in.tree.Root() == jsontree.None {
+		return data.SchemaAndValue{}, nil
+	}
+	v, err := in.value(schema, in.tree.Root())
+	if err != nil {
+		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, err))
+	}
+	return data.SchemaAndValue{Schema: schema, Value: v}, nil
+}
+
+func (c *jsonSchemaConverter) newReading(k jsonReadKey) (s *data.Schema, forGood time.Time, err error) {
+	found, deps, err := c.serde.Schema(k.topic, k.id)
+	if err != nil {
+		return nil, forGood, err
+	}
+	if s, err = c.parsed(found, deps, 0); err != nil {
+		return nil, forGood, c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
+	}
+	version, err := c.serde.Version(k.topic, s.Name(), found)
+	if err != nil || version == 0 {
+		return s, forGood, err
+	}
+	if s, err = c.parsed(found, deps, version); err != nil {
+		err = c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
+	}
+	return s, forGood, err
+}
+
+// brokenJSON says of which schema a message is.
+func brokenJSON(id int32, err error) error {
+	return connecterr.Wrap(connecterr.Serialization, err, "Error deserializing JSON message for id %d", id)
+}
