@@ -56,6 +56,9 @@ func (s *Service) process() *childproc.Process {
 	return s.proc
 }
 
+// Pid is the process's id.
+func (s *Service) Pid() int { return s.process().Pid() }
+
 // Kill ends the process as a crash would.
 func (s *Service) Kill() error { return s.process().Kill() }
 

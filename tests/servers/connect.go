@@ -37,8 +37,8 @@ const ConnectVersion = "4.3.1"
 const restReady = 240 * time.Second // seen: 3 s, and 60 s for a registry on a busy machine
 
 // StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker
-// properties beyond those that a worker needs.
-func StartConnect(ctx context.Context, kafka string, props map[string]string) (c *ConnectProcess, err error) {
+// properties beyond those that a worker needs; jvm are flags of Java's, instead of those that make it start fast.
+func StartConnect(ctx context.Context, kafka string, props map[string]string, jvm ...string) (c *ConnectProcess, err error) {
 	home, err := Jars(ctx, connectFiles, "connect")
 	if err != nil {
 		return nil, err
@@ -89,8 +89,11 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string) (c
 		return c, err
 	}
 	tail := &childproc.Tail{}
-	cmd := exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", //nolint:gosec,noctx // it outlives ctx
-		"-Dlog4j2.configurationFile="+filepath.Join(home, "log4j2.xml"), "-cp", classpath, "org.apache.kafka.connect.cli.ConnectDistributed", config)
+	if len(jvm) == 0 {
+		jvm = []string{"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
+	}
+	args := append(slices.Clone(jvm), "-Dlog4j2.configurationFile="+filepath.Join(home, "log4j2.xml"), "-cp", classpath, "org.apache.kafka.connect.cli.ConnectDistributed", config)
+	cmd := exec.Command("java", args...) //nolint:gosec,noctx // it outlives ctx
 	cmd.Stdout, cmd.Stderr, cmd.Dir = tail, tail, dir
 	if c.proc, err = childproc.Start(cmd, syscall.SIGKILL); err != nil {
 		return c, err
@@ -123,6 +126,9 @@ func WaitREST(ctx context.Context, proc *childproc.Process, tail *childproc.Tail
 		}
 	}
 }
+
+// Pid is the worker's process id.
+func (c *ConnectProcess) Pid() int { return c.proc.Pid() }
 
 // Stop ends the worker and removes what it wrote.
 func (c *ConnectProcess) Stop(ctx context.Context) (err error) {
