@@ -42,11 +42,16 @@ func (bytesConverter) FromConnect(_ string, schema *data.Schema, value any) ([]b
 	return nil, bad("ByteArrayConverter is not compatible with objects of type class %s", data.ClassOf(value))
 }
 
-func (bytesConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
+func (c bytesConverter) ToConnect(topic string, b []byte) (data.SchemaAndValue, error) {
+	return c.View(topic, bytes.Clone(b))
+}
+
+// View implements converter.Viewer.
+func (bytesConverter) View(_ string, b []byte) (data.SchemaAndValue, error) {
 	if b == nil {
 		return data.SchemaAndValue{Schema: data.OptionalBytesSchema}, nil
 	}
-	return data.SchemaAndValue{Schema: data.OptionalBytesSchema, Value: bytes.Clone(b)}, nil
+	return data.SchemaAndValue{Schema: data.OptionalBytesSchema, Value: b}, nil
 }
 
 // simpleHeader writes header values as text and finds out what they are when it reads them.

@@ -1,6 +1,9 @@
 package converters
 
 import (
+	"unicode/utf8"
+	"unsafe"
+
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
@@ -56,4 +59,12 @@ func (c *stringConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, er
 		return data.SchemaAndValue{Schema: data.OptionalStringSchema}, nil
 	}
 	return data.SchemaAndValue{Schema: data.OptionalStringSchema, Value: c.in.decode(b)}, nil
+}
+
+// View implements converter.Viewer.
+func (c *stringConverter) View(topic string, b []byte) (data.SchemaAndValue, error) {
+	if _, ok := c.in.(utf8Charset); !ok || len(b) == 0 || !utf8.Valid(b) {
+		return c.ToConnect(topic, b)
+	}
+	return data.SchemaAndValue{Schema: data.OptionalStringSchema, Value: unsafe.String(&b[0], len(b))}, nil
 }

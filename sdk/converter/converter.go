@@ -27,6 +27,13 @@ type Converter interface {
 	ToConnect(topic string, b []byte) (data.SchemaAndValue, error)
 }
 
+// Viewer is an optional power of a Converter: it decodes without a copy. The runner uses it for what comes from Kafka.
+type Viewer interface {
+	// View is ToConnect for bytes that nobody changes any more: the value may be a view of them, and lives as long as it is
+	// referred to.
+	View(topic string, b []byte) (data.SchemaAndValue, error)
+}
+
 // HeaderConverter translates header values; same rules.
 type HeaderConverter interface {
 	Configure(config map[string]string) error

@@ -32,6 +32,7 @@ type coder struct {
 	configure func(map[string]string, converter.Use) error
 	write     func(data.SchemaAndValue) ([]byte, error)
 	read      func([]byte) (data.SchemaAndValue, error)
+	view      func([]byte) (data.SchemaAndValue, error) // nil: it has none
 }
 
 func (h Harness) coder() coder {
@@ -41,12 +42,16 @@ func (h Harness) coder() coder {
 			func(sv data.SchemaAndValue) ([]byte, error) {
 				return c.FromConnectHeader("t", "h", sv.Schema, sv.Value)
 			},
-			func(b []byte) (data.SchemaAndValue, error) { return c.ToConnectHeader("t", "h", b) }}
+			func(b []byte) (data.SchemaAndValue, error) { return c.ToConnectHeader("t", "h", b) }, nil}
 	}
 	c := h.Plugin.NewConverter()
+	var view func([]byte) (data.SchemaAndValue, error)
+	if v, ok := c.(converter.Viewer); ok {
+		view = func(b []byte) (data.SchemaAndValue, error) { return v.View("t", b) }
+	}
 	return coder{c.Configure,
 		func(sv data.SchemaAndValue) ([]byte, error) { return c.FromConnect("t", sv.Schema, sv.Value) },
-		func(b []byte) (data.SchemaAndValue, error) { return c.ToConnect("t", b) }}
+		func(b []byte) (data.SchemaAndValue, error) { return c.ToConnect("t", b) }, view}
 }
 
 func (h Harness) each(t *testing.T, f func(t *testing.T, c coder)) {
@@ -103,6 +108,36 @@ func Run(t *testing.T, h Harness) {
 					view[i] = 0xAA
 				}
 				same(t, s.Value, back.Value, b)
+			}
+		})
+	})
+	t.Run("a view of bytes is what a copy of them is", func(t *testing.T) {
+		h.each(t, func(t *testing.T, c coder) {
+			if c.view == nil {
+				return
+			}
+			alike := func(b []byte) {
+				want, werr := c.read(bytes.Clone(b))
+				got, err := c.view(b)
+				require.Equal(t, werr, err)
+				require.Equal(t, want, got, "of %q", b)
+			}
+			alike(nil)
+			alike([]byte{})
+			for _, s := range h.Samples {
+				b, err := c.write(s)
+				require.NoError(t, err)
+				for cut := range len(b) + 1 {
+					alike(b[:cut])
+				}
+			}
+			random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // reproducible on purpose
+			for range 2000 {
+				b := make([]byte, random.IntN(10))
+				for i := range b {
+					b[i] = byte(random.IntN(256))
+				}
+				alike(b)
 			}
 		})
 	})

@@ -44,12 +44,24 @@ type Options struct {
 type Pipeline struct {
 	key, value converter.Converter
 	header     converter.HeaderConverter
+	read       struct{ key, value decoder }
 	classes    struct{ key, value, header string }
 	chain      *chain
 	changed    record.Source // what became of the source record under way
 	tol        *tolerance
 	used       func(topic string)
 	kept       []kept // consumed records of the last batches, where a plugin may report them
+}
+
+// decoder is a converter's way from bytes that nobody changes any more.
+type decoder func(topic string, b []byte) (data.SchemaAndValue, error)
+
+// decoderOf takes the way without a copy, where a converter has one: kafkaio does not use a batch's memory again.
+func decoderOf(c converter.Converter) decoder {
+	if v, ok := c.(converter.Viewer); ok {
+		return v.View
+	}
+	return c.ToConnect
 }
 
 // New makes a pipeline. Its errors are about the configuration.
@@ -68,6 +80,7 @@ func New(o Options) (*Pipeline, error) {
 	if p.value, p.classes.value, err = o.converter("value.converter", converter.ForValue, o.Worker.ValueConverter); err != nil {
 		return nil, err
 	}
+	p.read.key, p.read.value = decoderOf(p.key), decoderOf(p.value)
 	if p.header, p.classes.header, err = o.headerConverter(); err != nil {
 		return nil, err
 	}
@@ -140,9 +153,10 @@ func (p *Pipeline) Close() {
 func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
 	p.keep(in)
 	defer p.tol.tell(ctx, false)
+	var at place // one for all: failures let it escape
 	for i := range in {
 		raw := &in[i]
-		at := place{raw: raw}
+		at.raw = raw
 		var r record.Sink
 		ok, err := p.decode(ctx, &at, &r)
 		if err != nil {
@@ -175,11 +189,11 @@ func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool,
 		return false, connecterr.New(connecterr.Data, "Invalid record timestamp %d", raw.Timestamp)
 	}
 	var key, value data.SchemaAndValue
-	ok, err := p.tol.try(ctx, stageKey, p.classes.key, at, func() (err error) { key, err = p.key.ToConnect(raw.Topic, raw.Key); return err })
+	ok, err := p.tol.try(ctx, stageKey, p.classes.key, at, func() (err error) { key, err = p.read.key(raw.Topic, raw.Key); return err })
 	if !ok || err != nil {
 		return ok, err
 	}
-	ok, err = p.tol.try(ctx, stageValue, p.classes.value, at, func() (err error) { value, err = p.value.ToConnect(raw.Topic, raw.Value); return err })
+	ok, err = p.tol.try(ctx, stageValue, p.classes.value, at, func() (err error) { value, err = p.read.value(raw.Topic, raw.Value); return err })
 	if !ok || err != nil {
 		return ok, err
 	}
@@ -206,9 +220,10 @@ func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool,
 // dropped or skipped. Both slices are appended to. An error fails the task.
 func (p *Pipeline) Source(ctx context.Context, in []record.Source, out []kafkaio.Record, idx []int) ([]kafkaio.Record, []int, error) {
 	defer p.tol.tell(ctx, false)
+	var at place // one for all: failures let it escape
 	for i := range in {
 		r := &in[i]
-		at := place{source: r}
+		at.source = r
 		if len(p.chain.links) > 0 {
 			keep, err := p.chain.source(ctx, p.tol, &at, r, &p.changed)
 			if err != nil {
