@@ -29,7 +29,7 @@ var benches = map[string]bench{
 	"B1": {about: "Kafka→file with the file sink and StringConverter, one task, 8 partitions, values of 100 B and of 1 KB, offsets committed every second, by default settings. " +
 		"The rate is what the file grew from its first line to its last; the numbers in it are checked, so that nothing is lost. CPU is that of the worker processes, from the request on. " +
 		"The limit is a program that reads the partitions with franz-go and writes lines, without group, offsets and conversion. The peer is a real Kafka Connect worker (G1, -Xmx1g) on the same broker, once by default and once with larger polls. " +
-		"\"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest; spread is the greatest by the smallest.", run: toFile},
+		"\"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest.", run: toFile},
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
