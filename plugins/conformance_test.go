@@ -35,6 +35,8 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"source io.confluent.connect.hdfs.tools.SchemaSourceConnector":            schemaSource,
 	"source io.confluent.connect.jdbc.JdbcSourceConnector":                    jdbcSource,
 	"source io.aiven.connect.jdbc.JdbcSourceConnector":                        jdbcSource,
+	"sink io.confluent.connect.jdbc.JdbcSinkConnector":                        jdbcSink,
+	"sink io.aiven.connect.jdbc.JdbcSinkConnector":                            jdbcSink,
 	"converter org.apache.kafka.connect.storage.StringConverter":              stringConverter,
 	"header_converter org.apache.kafka.connect.storage.StringConverter":       stringConverter,
 	"converter org.apache.kafka.connect.converters.ByteArrayConverter":        bytesConverter,

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/millrace/millrace/plugins/connectors/filestream"
+	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcsink"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcsource"
 	"github.com/millrace/millrace/plugins/connectors/mock"
 	"github.com/millrace/millrace/plugins/connectors/schemasource"
@@ -39,6 +40,7 @@ func All(o Options) []plugin.Plugin {
 		o.Stdout = io.Discard
 	}
 	all := filestream.Plugins(filestream.Options{Version: Version, Roots: o.FileRoots, Stdin: o.Stdin, Stdout: o.Stdout})
+	all = append(all, jdbcsink.Plugins(JDBCVersion, o.BlockedJDBC)...)
 	all = append(all, jdbcsource.Plugins(jdbcsource.Options{Version: JDBCVersion, Blocked: o.BlockedJDBC})...)
 	all = append(all, mock.Plugins(Version)...)
 	all = append(all, schemasource.Plugins(Version, o.Stdout)...)

@@ -19,6 +19,7 @@ func TestAll_can_be_registered_and_found_by_all_four_spellings(t *testing.T) {
 		"org.apache.kafka.connect.file.FileStreamSinkConnector", "FileStreamSinkConnector", "FileStreamSink",
 		"MockSource", "MockSink", "VerifiableSource", "VerifiableSink", "SchemaSource", "org.apache.kafka.connect.tools.SchemaSourceConnector",
 		"io.confluent.connect.storage.tools.SchemaSourceConnector", "io.confluent.connect.hdfs.tools.SchemaSourceConnector",
+		"io.confluent.connect.jdbc.JdbcSinkConnector", "io.aiven.connect.jdbc.JdbcSinkConnector", "JdbcSinkConnector", "JdbcSink",
 	} {
 		p, err := r.Connector(name)
 		require.NoError(t, err)

@@ -124,6 +124,8 @@ type Column struct {
 	Name      string
 	Type      string // the database's own name of the type, without length: int4, varchar, NUMBER …
 	Full      string // with length and everything: character varying(10), int(10) unsigned …
+	Cast      string // of PostgreSQL: the type without a length, with its schema, quoted
+	Array     bool   // of PostgreSQL
 	Length    int64  // of texts and bytes; -1: none
 	Precision int64  // of numbers and times; -1: none
 	Scale     int64  // of numbers; -1: none

@@ -46,7 +46,8 @@ func (postgresDialect) Table(ctx context.Context, q Querier, n Name) (*Table, er
 	t := &h.table
 	t.Columns, err = collect(ctx, q, func(scan func(...any) error) (c Column, err error) {
 		mod, category := int64(0), ""
-		err = scan(&c.Name, &c.Type, &c.Full, &mod, &category, &c.Nullable, &c.Default, &c.Auto, &c.Generated)
+		err = scan(&c.Name, &c.Type, &c.Full, &mod, &category, &c.Nullable, &c.Default, &c.Auto, &c.Generated, &c.Cast)
+		c.Array = category == "A"
 		c.Length, c.Precision, c.Scale = -1, -1, -1
 		switch {
 		case mod < 0:
@@ -65,8 +66,9 @@ func (postgresDialect) Table(ctx context.Context, q Querier, n Name) (*Table, er
 		return c, err
 	}, `SELECT a.attname::text, t.typname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypmod::bigint, t.typcategory::text,
  NOT (a.attnotnull OR t.typtype = 'd' AND t.typnotnull), a.atthasdef OR a.attidentity <> '',
- a.attidentity <> '' OR COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false), a.attgenerated <> ''
- FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+ a.attidentity <> '' OR COALESCE(pg_catalog.pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%', false), a.attgenerated <> '',
+ pg_catalog.quote_ident(tn.nspname) || '.' || pg_catalog.quote_ident(t.typname)
+ FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace
  LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
  WHERE a.attrelid = $1::text::oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, h.oid)
 	if err != nil {

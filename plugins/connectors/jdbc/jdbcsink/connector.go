@@ -1,0 +1,96 @@
+package jdbcsink
+
+import (
+	"context"
+	"strings"
+
+	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
+	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/connector"
+	"github.com/millrace/millrace/sdk/plugin"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/sdk/sink"
+)
+
+// Plugins are the sink under its two names. blocked are the parameters of URLs that the operator forbids.
+func Plugins(version string, blocked []string) []plugin.Plugin {
+	one := func(pkg string, def *config.Def) plugin.Plugin {
+		return plugin.Plugin{Class: pkg + ".JdbcSinkConnector", Kind: plugin.Sink, Version: version, TaskClass: pkg + ".sink.JdbcSinkTask", Def: def,
+			Doc:          "Writes records to tables of a database: insert, upsert, update and delete; creates tables and adds columns.",
+			NewConnector: func() connector.Connector { return &sinkConnector{def: def, blocked: blocked} },
+			NewSinkTask:  func() sink.Task { return &task{def: def, blocked: blocked} }}
+	}
+	return []plugin.Plugin{one("io.confluent.connect.jdbc", confluentDef), one("io.aiven.connect.jdbc", aivenDef)}
+}
+
+// sinkConnector splits into as many equal tasks as are allowed.
+type sinkConnector struct {
+	def     *config.Def
+	blocked []string
+	config  map[string]string
+}
+
+func (c *sinkConnector) Start(_ context.Context, cc connector.Context) error {
+	c.config = cc.Config()
+	_, err := read(c.def, c.config)
+	return err
+}
+
+func (c *sinkConnector) TaskConfigs(_ context.Context, maxTasks int) ([]map[string]string, error) {
+	configs := make([]map[string]string, maxTasks)
+	for i := range configs {
+		configs[i] = c.config
+	}
+	return configs, nil
+}
+
+func (c *sinkConnector) Stop(context.Context) error { return nil }
+
+// AlterOffsets implements connector.SinkOffsetAlterer: every offset is fine.
+func (c *sinkConnector) AlterOffsets(context.Context, map[string]string, map[record.TopicPartition]int64) (bool, error) {
+	return true, nil
+}
+
+// Validate implements connector.Validator: relations between keys, then one connection.
+func (c *sinkConnector) Validate(ctx context.Context, raw map[string]string) []connector.Finding {
+	v, problems := c.def.Parse(raw)
+	if len(problems) > 0 {
+		return nil // each key says so itself
+	}
+	if v.Bool(deleteKey) && !strings.EqualFold(v.String(pkModeKey), pkRecordKey) {
+		text := deletesNeedKey
+		if c.def == aivenDef {
+			text = aivenDeletes
+		}
+		return []connector.Finding{{Key: deleteKey, Message: text}, {Key: pkModeKey, Message: text}}
+	}
+	s, err := read(c.def, raw)
+	if err != nil {
+		return []connector.Finding{{Key: keyOf(err), Message: err.Error()}}
+	}
+	s.connect.Blocked = c.blocked
+	p, err := connect.New(s.connect)
+	if err != nil {
+		return []connector.Finding{{Key: connect.URLKey, Message: err.Error()}}
+	}
+	defer p.Close()
+	if _, err := p.Conn(ctx); err != nil {
+		return []connector.Finding{{Key: connect.URLKey, Message: "Could not connect to database. " + p.Fault(err).String()}}
+	}
+	return nil
+}
+
+// keyOf finds the key that an error of read is about.
+func keyOf(err error) string {
+	text := err.Error()
+	for _, k := range []string{zoneKey, mappingKey, connect.ProviderKey} {
+		if strings.Contains(text, k) {
+			return k
+		}
+	}
+	if connecterr.KindOf(err) == connecterr.Config && strings.Contains(text, "rimary key fields") {
+		return pkFieldsKey
+	}
+	return connect.URLKey
+}
