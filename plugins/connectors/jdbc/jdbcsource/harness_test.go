@@ -397,7 +397,11 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	time.Local = zone //nolint:gosmopolitan // that is the point
+	time.Local = zone                                 //nolint:gosmopolitan // that is the point
+	if text := os.Getenv(childVariable); text != "" { //nolint:forbidigo // a test's switch
+		fmt.Fprintln(os.Stderr, child(text))
+		os.Exit(1)
+	}
 	code := m.Run()
 	if err := servers.StopDatabases(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
