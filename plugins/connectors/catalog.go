@@ -3,6 +3,7 @@ package connectors
 
 import (
 	"io"
+	"strings"
 
 	"github.com/millrace/millrace/plugins/connectors/filestream"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcsink"
@@ -29,6 +30,16 @@ type Options struct {
 	Stdout io.Writer
 	// BlockedJDBC are the names of URL parameters and driver properties that JDBC connectors may not have.
 	BlockedJDBC []string
+}
+
+// Blocked reads from worker properties the names that JDBC connectors may not have.
+func Blocked(worker map[string]string) (names []string) {
+	for n := range strings.SplitSeq(worker["jdbc.connection.url.blocked.params"], ",") {
+		if n = strings.TrimSpace(n); n != "" {
+			names = append(names, n)
+		}
+	}
+	return names
 }
 
 // All lists the connectors. It is the only list: a build or a test with others is another one.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/millrace/millrace/plugins/connectors"
 	"github.com/millrace/millrace/plugins/converters"
+	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/plugin"
 )
 
@@ -20,6 +21,7 @@ func TestAll_can_be_registered_and_found_by_all_four_spellings(t *testing.T) {
 		"MockSource", "MockSink", "VerifiableSource", "VerifiableSink", "SchemaSource", "org.apache.kafka.connect.tools.SchemaSourceConnector",
 		"io.confluent.connect.storage.tools.SchemaSourceConnector", "io.confluent.connect.hdfs.tools.SchemaSourceConnector",
 		"io.confluent.connect.jdbc.JdbcSinkConnector", "io.aiven.connect.jdbc.JdbcSinkConnector", "JdbcSinkConnector", "JdbcSink",
+		"io.confluent.connect.jdbc.JdbcSourceConnector", "io.aiven.connect.jdbc.JdbcSourceConnector", "JdbcSource", "JdbcSourceConnector",
 	} {
 		p, err := r.Connector(name)
 		require.NoError(t, err)
@@ -29,4 +31,17 @@ func TestAll_can_be_registered_and_found_by_all_four_spellings(t *testing.T) {
 		_, err := r.Find(plugin.Converter, name)
 		require.NoError(t, err)
 	}
+}
+
+func TestBlocked_parameters_are_refused(t *testing.T) {
+	t.Parallel()
+	names := connectors.Blocked(map[string]string{"jdbc.connection.url.blocked.params": " allowLoadLocalInfile,, other"})
+	require.Equal(t, []string{"allowLoadLocalInfile", "other"}, names)
+	r, err := plugin.New(connectors.All(connectors.Options{BlockedJDBC: names})...)
+	require.NoError(t, err)
+	p, err := r.Connector("JdbcSource")
+	require.NoError(t, err)
+	found := p.NewConnector().(connector.Validator).Validate(t.Context(), map[string]string{"connection.url": "jdbc:mysql://h/d?allowloadlocalinfile=true", "mode": "bulk"})
+	require.Len(t, found, 1)
+	require.Contains(t, found[0].Message, "is not permitted by the Connect cluster's configured policy")
 }

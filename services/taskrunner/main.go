@@ -67,7 +67,8 @@ func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err e
 	if s.bootstrap != "" {
 		s.Worker["bootstrap.servers"] = s.bootstrap
 	}
-	if s.Plugins, err = plugin.New(plugins.All(connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout})...); err != nil {
+	o := connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout, BlockedJDBC: connectors.Blocked(s.Worker)}
+	if s.Plugins, err = plugin.New(plugins.All(o)...); err != nil {
 		return err
 	}
 	s.Logger, s.Registerer = log, obs.NewRegistry()
