@@ -133,7 +133,7 @@ var confluentDef = numbered(
 		DisplayName: "Date Calendar System", Validators: []config.Rule{config.OneOf(legacy, gregorian)}, Doc: "Calendar of days before 15 October 1582: LEGACY reads them in the Julian one, as Java's Date does."},
 
 	config.Key{Name: modeKey, Type: config.String, Default: config.Default(""), Importance: config.High, Group: modeGroup, Width: config.WidthMedium,
-		DisplayName: "Table Loading Mode", Dependents: modeDependents, Validators: []config.Rule{config.OneOf("", bulk, timestamp, incrementing, both)},
+		DisplayName: "Table Loading Mode", Dependents: modeDependents,
 		Doc: "bulk reads all rows each time; incrementing those with a larger id than seen before; timestamp those with a later timestamp; timestamp+incrementing both, which also tells apart rows of one timestamp."},
 	config.Key{Name: incrementingKey, Type: config.String, Default: config.Default(""), Importance: config.Medium, Group: modeGroup, Width: config.WidthMedium,
 		DisplayName: "Incrementing Column Name", Recommend: config.VisibleWhen(modeKey, incrementing, both), Doc: "Column whose values only grow; empty: the auto-increment column of the table."},
@@ -220,9 +220,6 @@ func aiven() *config.Def {
 			k.Default = config.Default("0")
 		case aivenQuoteKey:
 			k.Default = config.Default("true")
-		}
-		if k.Name == modeKey {
-			k.Validators = []config.Rule{config.OneOf("", bulk, timestamp, incrementing, both)}
 		}
 		if !slices.Contains(notAiven, k.Name) {
 			keys = append(keys, k)

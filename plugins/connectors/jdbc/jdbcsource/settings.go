@@ -53,7 +53,11 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 	refuse := func(key, why string) {
 		found = append(found, connector.Finding{Key: key, Message: fmt.Sprintf("Invalid value %s for configuration %s: %s", props[key], key, why)})
 	}
-	s.mode = v.String(modeKey)
+	switch s.mode = v.String(modeKey); s.mode {
+	case "", bulk, timestamp, incrementing, both:
+	default: // not in the definition, so that the keys which depend on it are judged too
+		refuse(modeKey, "String must be one of: , bulk, timestamp, incrementing, timestamp+incrementing")
+	}
 	if s.query, s.queryKey = strings.TrimSpace(v.String(queryKey)), queryKey; s.query == "" {
 		if s.query = strings.TrimSpace(v.String(maskedKey)); s.query != "" {
 			s.queryKey = maskedKey
