@@ -61,6 +61,10 @@ kills: ## kill KILLS (100) task runners under load, with exactly-once sources an
 oracle: ## ask a real Kafka Connect worker and Millrace the same, compare, and record the answers: make oracle RECORDINGS="create offsets" for some
 	@go run ./tests/oracle $(RECORDINGS)
 
+.PHONY: oracle/data
+oracle/data: ## send made-up records through a real Kafka Connect worker and Millrace and compare what comes out: make oracle/data SEED=2
+	@go run ./tests/servers/cmd/servers run -- go test ./services/allinone/allinone -count=1 -run TestOracle_records -v -data-seed $(or $(SEED),1)
+
 .PHONY: build
 build: ## compile everything
 	go build $(PACKAGES)

@@ -38,7 +38,7 @@ func toFile(ctx context.Context, b *bed, r *report) error {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bare, "./tests/bench/bare").CombinedOutput(); err != nil { //nolint:gosec // our own
 		return fmt.Errorf("building the bare program: %w\n%s", err, out)
 	}
-	connect, err := servers.StartConnect(ctx, b.kafka, nil, "-Xmx1g", "-XX:+UseG1GC")
+	connect, err := servers.StartConnect(ctx, b.kafka, servers.ConnectOptions{JVM: []string{"-Xmx1g", "-XX:+UseG1GC"}})
 	if err != nil {
 		return err
 	}

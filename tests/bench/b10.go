@@ -213,7 +213,7 @@ func startConstant(ctx context.Context, dir, body string) (addr string, stop fun
 
 // startPeer starts Kafka Connect with connectors that run.
 func startPeer(ctx context.Context, kafka string) (*servers.ConnectProcess, error) {
-	connect, err := servers.StartConnect(ctx, kafka, nil)
+	connect, err := servers.StartConnect(ctx, kafka, servers.ConnectOptions{})
 	if err != nil {
 		return nil, err
 	}

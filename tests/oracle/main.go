@@ -102,7 +102,7 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 		return 0, nil, err
 	}
 	defer func() { err = errors.Join(err, kafka.Stop(context.WithoutCancel(ctx))) }()
-	connect, err := servers.StartConnect(ctx, kafka.Bootstrap(), worker)
+	connect, err := servers.StartConnect(ctx, kafka.Bootstrap(), servers.ConnectOptions{Props: worker})
 	if err != nil {
 		return 0, nil, err
 	}

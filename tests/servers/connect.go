@@ -36,9 +36,17 @@ const ConnectVersion = "4.3.1"
 
 const restReady = 240 * time.Second // seen: 3 s, and 60 s for a registry on a busy machine
 
-// StartConnect starts a worker over a broker and returns when it answers. It dies with this process. props are worker
-// properties beyond those that a worker needs; jvm are flags of Java's, instead of those that make it start fast.
-func StartConnect(ctx context.Context, kafka string, props map[string]string, jvm ...string) (c *ConnectProcess, err error) {
+// ConnectOptions are what a worker may have beyond what it needs.
+type ConnectOptions struct {
+	Props map[string]string // worker properties
+	JVM   []string          // flags of Java's, instead of those that make it start fast
+	// Sources are Java files of further source connectors, each named after its class, in a package of its class's name in
+	// small letters without "Source".
+	Sources []string
+}
+
+// StartConnect starts a worker over a broker and returns when it answers. It dies with this process.
+func StartConnect(ctx context.Context, kafka string, o ConnectOptions) (c *ConnectProcess, err error) {
 	home, err := Jars(ctx, connectFiles, "connect")
 	if err != nil {
 		return nil, err
@@ -59,6 +67,11 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string, jv
 	if err != nil {
 		return c, err
 	}
+	for _, file := range o.Sources {
+		if err := compile(ctx, file, filepath.Join(home, "libs", "*"), plugins); err != nil {
+			return c, err
+		}
+	}
 	port, err := childproc.FreePort()
 	if err != nil {
 		return c, err
@@ -76,7 +89,7 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string, jv
 		all[topic+".storage.topic"] = fmt.Sprintf("oracle-%d-%s", port, topic)
 		all[topic+".storage.replication.factor"] = "1"
 	}
-	for k, v := range props {
+	for k, v := range o.Props {
 		all[k] = v
 	}
 	var text []string
@@ -89,6 +102,7 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string, jv
 		return c, err
 	}
 	tail := &childproc.Tail{}
+	jvm := o.JVM
 	if len(jvm) == 0 {
 		jvm = []string{"-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"}
 	}
@@ -99,6 +113,24 @@ func StartConnect(ctx context.Context, kafka string, props map[string]string, jv
 		return c, err
 	}
 	return c, WaitREST(ctx, c.proc, tail, c.Base+"/connectors", "")
+}
+
+// compile makes a plugin of a Java file that holds a source connector.
+func compile(ctx context.Context, file, classpath, plugins string) error {
+	class := strings.TrimSuffix(filepath.Base(file), ".java")
+	to := filepath.Join(plugins, class)
+	services := filepath.Join(to, "META-INF", "services")
+	if err := os.MkdirAll(services, 0o750); err != nil {
+		return err
+	}
+	full := strings.ToLower(strings.TrimSuffix(class, "Source")) + "." + class
+	if err := os.WriteFile(filepath.Join(services, "org.apache.kafka.connect.source.SourceConnector"), []byte(full+"\n"), 0o600); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, "javac", "-cp", classpath, "-d", to, file).CombinedOutput(); err != nil { //nolint:gosec // a test's own
+		return fmt.Errorf("javac %s: %w\n%s", file, err, out)
+	}
+	return nil
 }
 
 // WaitREST waits until a process answers a GET with status 200 and a body that has want in it.

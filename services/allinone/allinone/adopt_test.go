@@ -56,7 +56,7 @@ func (a *adoption) connect() (base string, stop func()) {
 	props := maps.Clone(a.worker)
 	props["isolation.level"] = "read_committed"
 	props["offset.storage.topic"] = a.offsets
-	c, err := servers.StartConnect(a.Context(), a.bootstrap, props)
+	c, err := servers.StartConnect(a.Context(), a.bootstrap, servers.ConnectOptions{Props: props})
 	if err != nil {
 		servers.Missing(a, fmt.Errorf("a Kafka Connect worker: %w", err))
 	}
