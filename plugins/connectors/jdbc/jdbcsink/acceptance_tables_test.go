@@ -89,6 +89,10 @@ func TestCase41_views(t *testing.T) {
 	t.Parallel()
 	for _, d := range []servers.Database{servers.PostgresDatabase(t), servers.MariaDBDatabase(t)} {
 		d.Exec(t, "CREATE TABLE base (id INT, name VARCHAR(50));\nCREATE VIEW orders AS SELECT id, name FROM base")
+		shut := start(t, d, "auto.create=true")
+		require.ErrorContains(t, shut.put(shut.rec(none, item(0, "z"))), "is a VIEW and table.types has only TABLE")
+		views := start(t, d, "table.types=VIEW", "table.name.format=base")
+		require.ErrorContains(t, views.put(views.rec(none, item(0, "z"))), "is a TABLE and table.types has only VIEW")
 		b := start(t, d, "table.types=VIEW", "auto.evolve=true")
 		b.must(b.rec(none, item(1, "a")), b.rec(none, item(2, "b")))
 		require.Equal(t, []string{"1|a", "2|b"}, d.Rows(t, "SELECT id, name FROM base"))

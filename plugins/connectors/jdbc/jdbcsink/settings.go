@@ -2,6 +2,7 @@ package jdbcsink
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -168,4 +169,20 @@ func (s *settings) id(d dialect.Dialect, name string) string {
 		return d.Quote(name)
 	}
 	return name
+}
+
+// takes tells whether tables of a kind are written to. TABLE stands for all kinds that have no word of their own, and for
+// partitioned tables too.
+func (s settings) takes(kind string) bool {
+	has := func(word string) bool {
+		return slices.ContainsFunc(s.types, func(t string) bool { return strings.EqualFold(strings.TrimSpace(t), word) })
+	}
+	switch kind {
+	case dialect.TypeView:
+		return has(kind)
+	case dialect.TypePartitioned:
+		return has(kind) || has(dialect.TypeTable)
+	default:
+		return has(dialect.TypeTable)
+	}
 }

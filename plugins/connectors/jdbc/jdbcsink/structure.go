@@ -41,6 +41,9 @@ func (w *writer) load(ctx context.Context, conn *sql.Conn, t *target, again bool
 	if err != nil {
 		return err
 	}
+	if table != nil && !w.s.takes(table.Type) {
+		return unfitTable("%s is a %s and %s has only %s: add its kind there, or name another table", t.text, table.Type, tableTypesKey, strings.Join(w.s.types, ", "))
+	}
 	t.table, t.fresh = table, true
 	for _, sh := range t.shapes {
 		sh.ready = false
