@@ -5,7 +5,7 @@ import (
 	"maps"
 	"strings"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"

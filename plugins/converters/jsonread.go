@@ -4,7 +4,7 @@ import (
 	"errors"
 	"strconv"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/plugins/converters/jsonschema"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/plugins/converters/jsonschema"
 	"github.com/millrace/millrace/plugins/converters/registry"
 	"github.com/millrace/millrace/sdk/config"

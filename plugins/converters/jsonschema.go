@@ -3,7 +3,7 @@ package converters
 import (
 	"strconv"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/data"
 )
 

@@ -1,7 +1,7 @@
 package converters
 
 import (
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/data"
 )
 

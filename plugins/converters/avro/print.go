@@ -3,7 +3,7 @@ package avro
 import (
 	"strconv"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 )
 
 // String is the schema as JSON, with its members in the order in which Java's library has them, so that a registry sees the

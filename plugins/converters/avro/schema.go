@@ -8,7 +8,7 @@ package avro
 import (
 	"strings"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
 

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/data"
 )
 

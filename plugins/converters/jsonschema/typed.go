@@ -3,7 +3,7 @@ package jsonschema
 import (
 	"strconv"
 
-	"github.com/millrace/millrace/plugins/converters/internal/jsontree"
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
 )

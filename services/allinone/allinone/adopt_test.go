@@ -239,7 +239,7 @@ func TestAdopt_one_connector_of_a_running_cluster(t *testing.T) {
 	require.Positive(t, at)
 
 	status, _, answer := exchange(t, http.MethodPatch, here+"/connectors/"+name+"/offsets",
-		fmt.Sprintf(`{"offsets":[{"partition":{"filename":%q},"offset":{"position":2}}]}`, filepath.Join(a.dir, "in")))
+		fmt.Sprintf(`{"offsets":[{"partition":{"filename":%q},"offset":{"position":2}}]}`, filepath.Join(a.dir, lines)))
 	require.Equal(t, http.StatusOK, status, answer)
 	out, err = a.adopt(here, only)
 	require.ErrorContains(t, err, "1 of 1 connector can't be taken over")

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
@@ -28,7 +29,7 @@ type Entry struct {
 func Records(topic, connector string, entries []Entry) ([]kafkaio.Record, error) {
 	out := make([]kafkaio.Record, len(entries))
 	for i, e := range entries {
-		key, err := appendMap(append(appendString([]byte{'['}, connector), ','), e.Partition)
+		key, err := appendMap(append(jsontree.AppendString([]byte{'['}, connector), ','), e.Partition)
 		if err != nil {
 			return nil, err
 		}
@@ -58,7 +59,7 @@ func appendMap(b []byte, m *data.Map) ([]byte, error) {
 			b = append(b, ',')
 		}
 		first = false
-		b = append(appendString(b, name), ':')
+		b = append(jsontree.AppendString(b, name), ':')
 		var err error
 		if b, err = appendValue(b, name, v); err != nil {
 			return nil, err
@@ -74,9 +75,9 @@ func appendValue(b []byte, name string, v any) ([]byte, error) {
 	case bool:
 		return strconv.AppendBool(b, v), nil
 	case string:
-		return appendString(b, v), nil
+		return jsontree.AppendString(b, v), nil
 	case []byte:
-		return appendString(b, base64.StdEncoding.EncodeToString(v)), nil
+		return jsontree.AppendString(b, base64.StdEncoding.EncodeToString(v)), nil
 	case int:
 		return strconv.AppendInt(b, int64(v), 10), nil
 	case int8:
@@ -109,16 +110,6 @@ func appendFloat(b []byte, name string, f float64, text string) ([]byte, error) 
 		return nil, connecterr.New(connecterr.Data, "Offsets may only contain numbers that JSON has, but field %s contains %s", name, text)
 	}
 	return append(b, text...), nil
-}
-
-func appendString(b []byte, s string) []byte {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(s); err != nil {
-		panic(err) // a string always encodes
-	}
-	return append(b, bytes.TrimSuffix(buf.Bytes(), []byte{'\n'})...)
 }
 
 // Parse reads a partition or an offset as a user wrote it: a JSON object of primitive values, or null. Integers become int64,
@@ -264,7 +255,7 @@ func Identity(p record.SourcePartition) (string, error) {
 		if !ok {
 			return "", connecterr.New(connecterr.Data, "Offsets may only use String keys")
 		}
-		b, err := appendValue(append(appendString(nil, name), ':'), name, v)
+		b, err := appendValue(append(jsontree.AppendString(nil, name), ':'), name, v)
 		if err != nil {
 			return "", err
 		}
