@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -71,12 +72,15 @@ func (r *report) print(w io.Writer) error {
 	return err
 }
 
+// plain is a number without an exponent, however large.
+func plain(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
 func (r *report) table(indent string) string {
 	var s strings.Builder
 	t := tabwriter.NewWriter(&s, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintf(t, "%sarm\tmetric\tvalue\tunit\tn\tgoal\n", indent) // into memory
 	for _, l := range r.lines {
-		_, _ = fmt.Fprintf(t, "%s%s\t%s\t%g\t%s\t%d\t%s\n", indent, l.Arm, l.Metric, l.Value, l.Unit, l.N, l.goal)
+		_, _ = fmt.Fprintf(t, "%s%s\t%s\t%s\t%s\t%d\t%s\n", indent, l.Arm, l.Metric, plain(l.Value), l.Unit, l.N, l.goal)
 	}
 	_ = t.Flush()
 	return s.String()
@@ -97,7 +101,7 @@ func (r *report) keep(dir, about string) (err error) {
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, runtime.Version(), r.bench)
 	page.WriteString("| arm | metric | value | unit | n | goal |\n| --- | --- | ---: | --- | ---: | --- |\n")
 	for _, l := range r.lines {
-		fmt.Fprintf(&page, "| %s | `%s` | %g | %s | %d | %s |\n", l.Arm, l.Metric, l.Value, l.Unit, l.N, l.goal)
+		fmt.Fprintf(&page, "| %s | `%s` | %s | %s | %d | %s |\n", l.Arm, l.Metric, plain(l.Value), l.Unit, l.N, l.goal)
 	}
 	for name, text := range map[string]string{r.bench + ".jsonl": lines.String(), r.bench + ".md": page.String()} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil { //nolint:gosec // for everybody to read
