@@ -2,7 +2,6 @@ package plugins_test
 
 import (
 	"database/sql"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -20,7 +19,7 @@ func jdbcSink(t *testing.T, p plugin.Plugin) {
 	connectortest.RunSink(t, connectortest.Sink{
 		Plugin: p,
 		New: func(t *testing.T) connectortest.SinkPlace {
-			file := filepath.Join(t.TempDir(), "test.db")
+			file := path(t)
 			return connectortest.SinkPlace{
 				Config: map[string]string{"connection.url": "jdbc:sqlite:" + file, "auto.create": "true"},
 				Read: func() []string {

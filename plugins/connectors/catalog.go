@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/plugins/connectors/filestream"
+	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcsink"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcsource"
 	"github.com/millrace/millrace/plugins/connectors/mock"
@@ -22,7 +23,7 @@ const JDBCVersion = "10.9.7"
 
 // Options are what the operator decides about connectors.
 type Options struct {
-	// FileRoots are the folders whose files connectors may use. None: file connectors refuse every file.
+	// FileRoots are the folders whose files, SQLite databases too, connectors may use. None: they refuse every file.
 	FileRoots []string
 	// Stdin and Stdout are what file connectors without a file use, and where sources of numbered records say what they made;
 	// nil: nothing.
@@ -50,9 +51,10 @@ func All(o Options) []plugin.Plugin {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
+	policy := connect.Policy{Blocked: o.BlockedJDBC, Files: filestream.Roots(o.FileRoots).Check}
 	all := filestream.Plugins(filestream.Options{Version: Version, Roots: o.FileRoots, Stdin: o.Stdin, Stdout: o.Stdout})
-	all = append(all, jdbcsink.Plugins(JDBCVersion, o.BlockedJDBC)...)
-	all = append(all, jdbcsource.Plugins(jdbcsource.Options{Version: JDBCVersion, Blocked: o.BlockedJDBC})...)
+	all = append(all, jdbcsink.Plugins(JDBCVersion, policy)...)
+	all = append(all, jdbcsource.Plugins(jdbcsource.Options{Version: JDBCVersion, Policy: policy})...)
 	all = append(all, mock.Plugins(Version)...)
 	all = append(all, schemasource.Plugins(Version, o.Stdout)...)
 	return append(all, verifiable.Plugins(Version)...)

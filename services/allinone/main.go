@@ -55,7 +55,7 @@ func (s *settings) table() *env.Table {
 	t.Int(&s.Runners, "runners", 1, "Number of task runners in the process.")
 	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file).")
 	t.Map(&s.Worker, "worker", "", "Single worker properties by their Kafka Connect names; they win over the file.")
-	t.List(&s.fileRoots, "file-roots", "", "Folders that file connectors may use; empty: the working folder and the data folder.")
+	t.List(&s.fileRoots, "file-roots", "", "Folders whose files (SQLite databases too) connectors may use; empty: the working folder and the data folder.")
 	return t
 }
 

@@ -43,7 +43,7 @@ func (s *settings) table() *env.Table {
 	t.String(&s.bootstrap, "kafka-bootstrap", "", "Kafka brokers, host:port,…; the same as bootstrap.servers of -worker, which it wins over.")
 	t.String(&s.workerFile, "worker-config", "", "Worker configuration of Kafka Connect (a properties file).")
 	t.Map(&s.Worker, "worker", "", "Single worker properties that win over the file, by their Kafka Connect names: key.converter=…,offset.storage.topic=…, producer.linger.ms=…")
-	t.List(&s.fileRoots, "file-roots", "", "Folders whose files connectors may use; empty: none.")
+	t.List(&s.fileRoots, "file-roots", "", "Folders whose files (SQLite databases too) connectors may use; empty: none.")
 	t.String(&s.RESTListen, "rest-listen", "", "Address at which clients of the REST API are led to an api process, best the one in worker_id; empty: none.")
 	t.List(&s.APIs, "api-addresses", "", "Where the api processes are, host:port,…; for -rest-listen.")
 	t.Bool(&s.AllowAnonymous, "allow-anonymous", false, "Open -rest-listen on an address that is not loopback. Who has to log in is for the api processes to say.")

@@ -1,6 +1,7 @@
 package filestream
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -31,6 +32,33 @@ func (r Roots) allows(path string) (root, rel string, whole bool, err error) {
 		}
 	}
 	return "", "", false, fmt.Errorf("it is outside the folders that file connectors may use here (%s)", strings.Join(r, ", "))
+}
+
+// Check judges a path that others open. A symbolic link that leads out of the roots is refused, as far as it exists now.
+func (r Roots) Check(path string) error {
+	dir, _, whole, err := r.allows(path)
+	if err != nil || whole {
+		return err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if errors.Is(err, fs.ErrNotExist) { // it is to be made
+		if _, err := os.Lstat(path); err == nil {
+			return errors.New("it is a symbolic link to a file that is not there")
+		}
+		if real, err = filepath.EvalSymlinks(filepath.Dir(path)); errors.Is(err, fs.ErrNotExist) {
+			return nil // nothing can be made there
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return err
+	}
+	if _, _, _, err := (Roots{dir}).allows(real); err != nil {
+		return fmt.Errorf("a symbolic link leads outside the folders that connectors may use here (%s)", strings.Join(r, ", "))
+	}
+	return nil
 }
 
 // open opens a file inside the roots. A symbolic link that leads out of them is refused.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/plugins/connectors/filestream"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcurl"
@@ -142,8 +144,8 @@ func TestNew_refuses(t *testing.T) {
 		"No driver is available for JDBC URL: jdbc:derby:x":                                                     {URL: "jdbc:derby:x"},
 		"Unable to find dialect with name 'X'":                                                                  {URL: "jdbc:sqlite:x", Dialect: "X"},
 		"No driver is available for dialect.name Db2DatabaseDialect":                                            {URL: "jdbc:sqlite:x", Dialect: "Db2DatabaseDialect"},
-		"JDBC URL contains blocked connection parameter 'allowLoadLocalInfile' which is not permitted":          {URL: "jdbc:mysql://h/d?allowLoadLocalInfile=true", Blocked: []string{"ALLOWloadLOCALinfile"}},
-		"JDBC connection property 'socketFactory' is not permitted by the Connect cluster's configured policy.": {URL: "jdbc:postgresql://h/d", Properties: []jdbcurl.Param{{Name: "socketFactory"}}, Blocked: []string{"x", " socketFactory"}},
+		"JDBC URL contains blocked connection parameter 'allowLoadLocalInfile' which is not permitted":          {URL: "jdbc:mysql://h/d?allowLoadLocalInfile=true", Policy: connect.Policy{Blocked: []string{"ALLOWloadLOCALinfile"}}},
+		"JDBC connection property 'socketFactory' is not permitted by the Connect cluster's configured policy.": {URL: "jdbc:postgresql://h/d", Properties: []jdbcurl.Param{{Name: "socketFactory"}}, Policy: connect.Policy{Blocked: []string{"x", " socketFactory"}}},
 		"Parameter connectTimeout of the JDBC URL is soon; a number of seconds is expected":                     {URL: "jdbc:postgresql://h/d?connectTimeout=soon"},
 	} {
 		_, err := connect.New(s)
@@ -166,4 +168,43 @@ func TestRead_takes_properties(t *testing.T) {
 	_, err := connect.New(s)
 	require.NoError(t, err)
 	require.Contains(t, log.String(), "properties=oddity")
+}
+
+// A SQLite database is a file: the operator says which, and nothing that a user writes reaches another.
+func TestSQLite_uses_no_file_that_the_operator_does_not_allow(t *testing.T) {
+	t.Parallel()
+	dir, outside := t.TempDir(), t.TempDir()
+	require.NoError(t, os.Symlink(filepath.Join(outside, "made.db"), filepath.Join(dir, "dangling")))
+	require.NoError(t, os.Symlink(outside, filepath.Join(dir, "folder")))
+	policy := connect.Policy{Files: filestream.Roots{dir}.Check}
+	for _, file := range []string{
+		filepath.Join(outside, "a.db"), filepath.Join(dir, "..", "a.db"), filepath.Join(dir, "dangling"), filepath.Join(dir, "folder", "a.db"), "a.db",
+		"file:" + filepath.Join(outside, "a.db"), "file://localhost" + filepath.Join(outside, "a.db"), "file:" + dir + "/%2e%2e/a.db", "file:" + dir + "%2f..%2fa.db?mode=rwc",
+	} {
+		_, err := connect.New(connect.Settings{URL: "jdbc:sqlite:" + file, Policy: policy})
+		require.ErrorContains(t, err, "of the JDBC URL may not be used", file)
+	}
+	for _, file := range []string{"file:file:/a.db", "file:/a%3fmode=rwc", "file:%zz"} {
+		_, err := connect.New(connect.Settings{URL: "jdbc:sqlite:" + file, Policy: policy})
+		require.ErrorContains(t, err, "Not a valid JDBC URL", file)
+	}
+	_, err := connect.New(connect.Settings{URL: "jdbc:sqlite::memory:?synchronous=1);ATTACH'x'AS(x", Policy: policy})
+	require.ErrorContains(t, err, "Parameter synchronous of the JDBC URL")
+	_, err = connect.New(connect.Settings{URL: "jdbc:sqlite:" + filepath.Join(dir, "a.db"), Policy: connect.Policy{Files: filestream.Roots{}.Check}})
+	require.ErrorContains(t, err, "files are switched off")
+
+	for _, file := range []string{filepath.Join(dir, "a.db"), "file:" + filepath.Join(dir, "a.db"), ":memory:"} {
+		p := provider(t, connect.Settings{URL: "jdbc:sqlite:" + file + "?synchronous=OFF&cache_size=-2000", Policy: policy})
+		conn, err := p.Conn(t.Context())
+		require.NoError(t, err, file)
+		_, err = conn.ExecContext(t.Context(), "CREATE TABLE IF NOT EXISTS t (a)")
+		require.NoError(t, err)
+		for _, escape := range []string{"ATTACH '" + filepath.Join(outside, "b.db") + "' AS b", "VACUUM INTO '" + filepath.Join(outside, "b.db") + "'"} {
+			_, err = conn.ExecContext(t.Context(), escape)
+			require.Error(t, err, escape)
+		}
+	}
+	made, err := os.ReadDir(outside)
+	require.NoError(t, err)
+	require.Empty(t, made)
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -163,6 +164,8 @@ func (f firstOf) Connect(ctx context.Context) (driver.Conn, error) {
 
 func (f firstOf) Driver() driver.Driver { return f[0].Driver() }
 
+var word = regexp.MustCompile(`^-?\w+$`)
+
 func sqliteConnector(p *params) (driver.Connector, error) {
 	busy := p.text("3000", "busy_timeout")
 	if _, err := strconv.Atoi(busy); err != nil {
@@ -171,6 +174,9 @@ func sqliteConnector(p *params) (driver.Connector, error) {
 	query := url.Values{"_pragma": {"busy_timeout(" + busy + ")"}}
 	for _, pragma := range []string{"foreign_keys", "journal_mode", "synchronous", "cache_size"} {
 		if v, ok := p.lookup(pragma); ok {
+			if !word.MatchString(v) { // it becomes a statement
+				return nil, connecterr.New(connecterr.Config, "Parameter %s of the JDBC URL is %s; a word or a number is expected", pragma, v)
+			}
 			query.Add("_pragma", pragma+"("+v+")")
 		}
 	}

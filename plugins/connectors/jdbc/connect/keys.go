@@ -56,8 +56,15 @@ type Settings struct {
 	Backoff        time.Duration
 	Properties     []jdbcurl.Param // for the driver: connection.<name>
 	Name           string          // of the connector, for the database's list of sessions
-	Blocked        []string        // names of parameters and properties that the operator forbids, in any case
 	Log            *slog.Logger
+	Policy
+}
+
+// Policy is what the operator of the workers decides.
+type Policy struct {
+	Blocked []string // names of parameters and properties that are forbidden, in any case
+	// Files judges the file of a SQLite database; nil: every file. Where it is set, a session can't reach other files either.
+	Files func(path string) error
 }
 
 // Read makes settings of a configuration, parsed by def.
@@ -108,5 +115,12 @@ func (s *Settings) check(u *jdbcurl.URL) error {
 			return connecterr.New(connecterr.Config, "JDBC connection property '%s' is not permitted by the Connect cluster's configured policy.", p.Name)
 		}
 	}
+	if u.Sub == "sqlite" && s.Files != nil && !inMemory(u.Database) {
+		if err := s.Files(u.Database); err != nil {
+			return connecterr.Wrap(connecterr.Config, err, "The file %s of the JDBC URL may not be used", u.Database)
+		}
+	}
 	return nil
 }
+
+func inMemory(file string) bool { return file == "" || file == ":memory:" }

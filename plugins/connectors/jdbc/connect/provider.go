@@ -1,6 +1,9 @@
 package connect
 
 import (
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -110,6 +113,9 @@ func (p *Provider) open(ctx context.Context) error {
 	conn, err := db.Conn(ctx)
 	if err == nil {
 		err = conn.PingContext(ctx)
+	}
+	if err == nil && p.dialect.Kind() == dialect.SQLite && p.settings.Files != nil {
+		_, err = sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_ATTACHED, 0) // a query may not open other files
 	}
 	if err != nil {
 		if conn != nil {

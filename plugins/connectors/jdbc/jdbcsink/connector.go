@@ -13,22 +13,22 @@ import (
 	"github.com/millrace/millrace/sdk/sink"
 )
 
-// Plugins are the sink under its two names. blocked are the parameters of URLs that the operator forbids.
-func Plugins(version string, blocked []string) []plugin.Plugin {
+// Plugins are the sink under its two names. policy is what the operator decides.
+func Plugins(version string, policy connect.Policy) []plugin.Plugin {
 	one := func(pkg string, def *config.Def) plugin.Plugin {
 		return plugin.Plugin{Class: pkg + ".JdbcSinkConnector", Kind: plugin.Sink, Version: version, TaskClass: pkg + ".sink.JdbcSinkTask", Def: def,
 			Doc:          "Writes records to tables of a database: insert, upsert, update and delete; creates tables and adds columns.",
-			NewConnector: func() connector.Connector { return &sinkConnector{def: def, blocked: blocked} },
-			NewSinkTask:  func() sink.Task { return &task{def: def, blocked: blocked} }}
+			NewConnector: func() connector.Connector { return &sinkConnector{def: def, policy: policy} },
+			NewSinkTask:  func() sink.Task { return &task{def: def, policy: policy} }}
 	}
 	return []plugin.Plugin{one("io.confluent.connect.jdbc", confluentDef), one("io.aiven.connect.jdbc", aivenDef)}
 }
 
 // sinkConnector splits into as many equal tasks as are allowed.
 type sinkConnector struct {
-	def     *config.Def
-	blocked []string
-	config  map[string]string
+	def    *config.Def
+	policy connect.Policy
+	config map[string]string
 }
 
 func (c *sinkConnector) Start(_ context.Context, cc connector.Context) error {
@@ -69,7 +69,7 @@ func (c *sinkConnector) Validate(ctx context.Context, raw map[string]string) []c
 	if err != nil {
 		return []connector.Finding{{Key: keyOf(err), Message: err.Error()}}
 	}
-	s.connect.Blocked = c.blocked
+	s.connect.Policy = c.policy
 	p, err := connect.New(s.connect)
 	if err != nil {
 		return []connector.Finding{{Key: connect.URLKey, Message: err.Error()}}

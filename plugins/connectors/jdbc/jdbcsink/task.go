@@ -21,7 +21,7 @@ import (
 // task writes to one session, which it opens with the first records.
 type task struct {
 	def       *config.Def
-	blocked   []string
+	policy    connect.Policy
 	tc        sink.Context
 	log       *slog.Logger
 	s         *settings
@@ -36,7 +36,7 @@ func (t *task) Start(_ context.Context, tc sink.Context) error {
 		return err
 	}
 	t.tc, t.log, t.s, t.remaining = tc, tc.Logger(), s, s.maxRetries
-	s.connect.Log, s.connect.Blocked = t.log, t.blocked
+	s.connect.Log, s.connect.Policy = t.log, t.policy
 	p, err := connect.New(s.connect)
 	if err != nil {
 		return err

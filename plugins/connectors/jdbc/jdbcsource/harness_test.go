@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 
+	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/converters"
 	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/converter"
@@ -192,7 +193,7 @@ func (c *testContext) failure() error {
 
 func classOf(t *testing.T, name string) plugin.Plugin {
 	t.Helper()
-	for _, p := range Plugins(Options{Version: "1", Blocked: []string{"allowLoadLocalInfile"}}) {
+	for _, p := range Plugins(Options{Version: "1", Policy: connect.Policy{Blocked: []string{"allowLoadLocalInfile"}}}) {
 		if strings.Contains(p.Class, name) {
 			return p
 		}

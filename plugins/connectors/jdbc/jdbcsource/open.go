@@ -13,10 +13,10 @@ import (
 )
 
 // openWith opens sessions of configurations with this definition.
-func openWith(def *config.Def, blocked []string) opener {
+func openWith(def *config.Def, policy connect.Policy) opener {
 	return func(ctx context.Context, s *settings, props map[string]string, log *slog.Logger, once bool) (session, error) {
 		o := connect.Read(def, s.Values, props)
-		o.Log, o.Blocked = log, blocked
+		o.Log, o.Policy = log, policy
 		if once {
 			o.Attempts = 1
 		}

@@ -1,6 +1,7 @@
 package jdbcsource
 
 import (
+	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/plugin"
@@ -10,14 +11,13 @@ import (
 // Options are what the operator decides.
 type Options struct {
 	Version string
-	// Blocked are the names of URL parameters and driver properties that configurations may not have.
-	Blocked []string
+	Policy  connect.Policy
 }
 
 // Plugins are the source under both of its names.
 func Plugins(o Options) []plugin.Plugin {
 	of := func(class, doc string, def *config.Def) plugin.Plugin {
-		open := openWith(def, o.Blocked)
+		open := openWith(def, o.Policy)
 		return plugin.Plugin{Class: class + ".JdbcSourceConnector", Kind: plugin.Source, Version: o.Version, TaskClass: class + ".source.JdbcSourceTask", Def: def, Doc: doc,
 			NewConnector:  func() connector.Connector { return &jdbcConnector{def: def, open: open} },
 			NewSourceTask: func() source.Task { return &jdbcTask{def: def, open: open} }}

@@ -179,8 +179,20 @@ func (u *URL) query(text string) bool {
 // file reads a SQLite file's name with parameters.
 func (u *URL) file(rest string) bool {
 	name, query, _ := strings.Cut(rest, "?")
+	if path, ok := strings.CutPrefix(name, "file:"); ok { // SQLite's own URI; what is checked shall be what is opened
+		if after, ok := strings.CutPrefix(path, "//"); ok {
+			_, after, _ = strings.Cut(after, "/")
+			path = "/" + after
+		}
+		path, _, _ = strings.Cut(path, "#")
+		clear, err := url.PathUnescape(path)
+		if err != nil || strings.HasPrefix(clear, "file:") {
+			return false
+		}
+		name = clear
+	}
 	u.Database = name
-	return u.query(query)
+	return !strings.ContainsAny(name, "?\x00") && u.query(query)
 }
 
 // Names are the names of the URL's parameters, as they stand.
