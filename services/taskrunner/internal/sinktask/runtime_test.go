@@ -2,7 +2,9 @@ package sinktask
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -79,6 +81,9 @@ func last(all []string, prefix string) (found string) {
 	return found
 }
 
+// blockedFor is how long a put lasts that is longer than the session; longer in long runs.
+var blockedFor = flag.Duration("blocked", 8*time.Second, "how long TestRuntime_3_2 blocks a put, for example 10m")
+
 // blocked starts two tasks of a connector, of which the first blocks in a put, and returns when that has lasted for d, with how often partitions had moved when it began.
 func blocked(t *testing.T, w *world, d time.Duration, more kafkaio.Config) (first, second *running, before [2]int, release func()) {
 	t.Helper()
@@ -116,7 +121,8 @@ func blocked(t *testing.T, w *world, d time.Duration, more kafkaio.Config) (firs
 func TestRuntime_3_2_a_put_that_lasts_longer_than_the_session_costs_no_membership(t *testing.T) {
 	onBrokers(t, func(t *testing.T, bootstrap string) {
 		w := newWorld(t, bootstrap, 2, 0)
-		first, second, before, release := blocked(t, w, 8*time.Second, kafkaio.Config{"session.timeout.ms": "6000"})
+		first, second, before, release := blocked(t, w, *blockedFor, kafkaio.Config{"session.timeout.ms": "6000",
+			"max.poll.interval.ms": strconv.FormatInt((5*time.Minute + *blockedFor).Milliseconds(), 10)})
 		release()
 		w.eventually("all records", func() bool { return w.out.count() >= 200 })
 		w.produce(2, 100, 100)
