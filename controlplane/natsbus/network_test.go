@@ -3,10 +3,8 @@ package natsbus_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,85 +17,19 @@ import (
 	"github.com/millrace/millrace/controlplane/natsbus"
 	"github.com/millrace/millrace/controlplane/wire"
 	"github.com/millrace/millrace/tests/logs"
+	"github.com/millrace/millrace/tests/proxy"
 )
-
-// proxy stands before a server and can stop moving bytes without closing anything.
-type proxy struct {
-	ln   net.Listener
-	mu   sync.Mutex
-	flow chan struct{} // closed while bytes move
-}
-
-func newProxy(t *testing.T, to string) *proxy {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	p := &proxy{ln: ln, flow: make(chan struct{})}
-	close(p.flow)
-	t.Cleanup(func() { p.freeze(false); require.NoError(t, ln.Close()) })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			s, err := net.Dial("tcp", to)
-			if err != nil {
-				c.Close()
-				continue
-			}
-			go p.copy(c, s)
-			go p.copy(s, c)
-		}
-	}()
-	return p
-}
-
-func (p *proxy) copy(to, from net.Conn) {
-	defer to.Close()
-	defer from.Close()
-	buf := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buf)
-		p.mu.Lock()
-		flow := p.flow
-		p.mu.Unlock()
-		<-flow
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
-}
-
-func (p *proxy) freeze(on bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	select {
-	case <-p.flow:
-		if on {
-			p.flow = make(chan struct{})
-		}
-	default:
-		if !on {
-			close(p.flow)
-		}
-	}
-}
 
 func TestFrozen_connection_blocks_nobody_longer_than_its_context(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	p := newProxy(t, strings.TrimPrefix(s.url(), "nats://"))
-	b := s.connect(t, func(o *natsbus.Options) { o.URL = "nats://" + p.ln.Addr().String() })
+	p := proxy.New(t, strings.TrimPrefix(s.url(), "nats://"))
+	b := s.connect(t, func(o *natsbus.Options) { o.URL = "nats://" + p.Addr() })
 	got := consume(t, b, wire.Commands)
 	publish(t, b, wire.Commands, "before")
 	await(t, got, "before", patience)
 
-	p.freeze(true)
+	p.Freeze(true)
 	for name, c := range map[string]struct {
 		call func(ctx context.Context) error
 		want cluster.Code
@@ -117,7 +49,7 @@ func TestFrozen_connection_blocks_nobody_longer_than_its_context(t *testing.T) {
 	require.Error(t, b.Publish(t.Context(), wire.Commands, "2", []byte("no deadline")))
 	require.Less(t, time.Since(start), poll, "also without a deadline")
 
-	p.freeze(false)
+	p.Freeze(false)
 	publish(t, b, wire.Commands, "after")
 	await(t, got, "after", patience)
 }

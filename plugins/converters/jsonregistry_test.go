@@ -24,14 +24,7 @@ import (
 // overMock makes a converter over a registry of the test's own.
 func overMock(t testing.TB, name string, props map[string]string) *jsonSchemaConverter {
 	t.Helper()
-	c := &jsonSchemaConverter{}
-	all := map[string]string{"schema.registry.url": "mock://" + t.Name() + name}
-	for k, v := range props {
-		all[k] = v
-	}
-	require.NoError(t, c.Configure(all, converter.ForValue))
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	return c
+	return convertertest.OverMock(t, &jsonSchemaConverter{}, name, props)
 }
 
 func structure(t testing.TB, s *data.Schema, values ...any) *data.Struct {

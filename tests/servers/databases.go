@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -167,8 +168,17 @@ func (d Database) Query(ctx context.Context, query string) (list []string, err e
 	return list, rows.Err()
 }
 
-// StopDatabases ends the shared servers; call it in TestMain.
-func StopDatabases() error {
+// RunWithDatabases runs tests for a TestMain, ends the shared servers, and returns the code to exit with.
+func RunWithDatabases(m *testing.M) int {
+	code := m.Run()
+	if err := stopDatabases(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+func stopDatabases() error {
 	ctx := context.Background()
 	var err error
 	if started.postgres.Load() {

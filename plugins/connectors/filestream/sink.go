@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/connector"
@@ -26,11 +27,7 @@ func (c *sinkConnector) Start(_ context.Context, cc connector.Context) error {
 }
 
 func (c *sinkConnector) TaskConfigs(_ context.Context, maxTasks int) ([]map[string]string, error) {
-	configs := make([]map[string]string, maxTasks)
-	for i := range configs {
-		configs[i] = c.config
-	}
-	return configs, nil
+	return slices.Repeat([]map[string]string{c.config}, maxTasks), nil
 }
 
 func (c *sinkConnector) Stop(context.Context) error { return nil }

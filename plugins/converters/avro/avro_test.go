@@ -9,21 +9,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/sdk/connecterr"
-	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/tests/conformance/convertertest"
 )
 
 // with makes a converter over a registry of the test's own.
 func with(t testing.TB, name string, props map[string]string) *Converter {
 	t.Helper()
-	c := &Converter{}
-	all := map[string]string{"schema.registry.url": "mock://" + t.Name() + name}
-	for k, v := range props {
-		all[k] = v
-	}
-	require.NoError(t, c.Configure(all, converter.ForValue))
-	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	return c
+	return convertertest.OverMock(t, &Converter{}, name, props)
 }
 
 func customer(opts ...data.Option) *data.Schema {

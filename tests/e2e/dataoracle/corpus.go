@@ -5,13 +5,16 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
+	"io"
 	"math"
-	"math/big"
 	"math/rand/v2"
 	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millrace/millrace/sdk/data"
 )
 
 const (
@@ -33,11 +36,9 @@ type corpus struct {
 }
 
 func newCorpus(seed uint64, name string) corpus {
-	h := uint64(14695981039346656037)
-	for _, b := range []byte(name) {
-		h = (h ^ uint64(b)) * 1099511628211
-	}
-	return corpus{Rand: rand.New(rand.NewPCG(seed, h)), wrong: 2} //nolint:gosec // repeatable
+	h := fnv.New64a()
+	_, _ = io.WriteString(h, name)                                        // into memory
+	return corpus{Rand: rand.New(rand.NewPCG(seed, h.Sum64())), wrong: 2} //nolint:gosec // repeatable
 }
 
 func (c corpus) one(of ...string) string { return of[c.IntN(len(of))] }
@@ -89,8 +90,8 @@ func (c corpus) typed(depth int) (schema, payload string) {
 		schema, payload = "bytes", quoted(base64.StdEncoding.EncodeToString([]byte(c.text())))
 	case 9:
 		scale := c.IntN(5)
-		unscaled := new(big.Int).SetInt64(c.Int64() >> c.IntN(64))
-		schema, payload = "bytes", quoted(base64.StdEncoding.EncodeToString(twos(unscaled)))
+		unscaled := data.NewDecimal(c.Int64()>>c.IntN(64), 0)
+		schema, payload = "bytes", quoted(base64.StdEncoding.EncodeToString(unscaled.Bytes()))
 		more = append(more, `"name":"org.apache.kafka.connect.data.Decimal"`, `"version":1`, fmt.Sprintf(`"parameters":{"scale":"%d"}`, scale))
 	case 10:
 		schema, payload = "int32", strconv.Itoa(c.IntN(30_000)-5_000)
@@ -135,15 +136,6 @@ func prefixed(more []string) string {
 		return ""
 	}
 	return "," + strings.Join(more, ",")
-}
-
-// twos is a number as Java's BigInteger gives its bytes.
-func twos(n *big.Int) []byte {
-	if n.Sign() >= 0 {
-		return append([]byte{0}, n.Bytes()...)
-	}
-	size := len(n.Bytes()) + 1
-	return new(big.Int).Add(n, new(big.Int).Lsh(big.NewInt(1), uint(8*size))).FillBytes(make([]byte, size)) //nolint:gosec // small
 }
 
 func (c corpus) envelope(depth int) string {
@@ -242,7 +234,7 @@ func (c corpus) orNull(v string) string {
 
 // order is a payload of orderSchema, or of a schema that lacks a field that transforms need.
 func (c corpus) order(withSchema bool) string {
-	amount := quoted(base64.StdEncoding.EncodeToString(twos(big.NewInt(c.Int64N(1_000_000) - 500_000))))
+	amount := quoted(base64.StdEncoding.EncodeToString(data.NewDecimal(c.Int64N(1_000_000)-500_000, 0).Bytes()))
 	if !withSchema {
 		amount = quoted(strconv.Itoa(c.IntN(1000)))
 	}

@@ -48,12 +48,12 @@ func Run(t *testing.T, bootstrap, id string, theirs, ours Target) {
 	defer client.Close()
 	var records, intended, unexplained int
 	because := map[string]int{}
-	for _, s := range settings() {
-		s.id = id
-		s.give(t, client, theirs, ours)
+	all := settings()
+	for i := range all {
+		all[i].id = id
+		all[i].give(t, client, theirs, ours)
 	}
-	for _, s := range settings() {
-		s.id = id
+	for _, s := range all {
 		t.Run(strings.ReplaceAll(s.name, " ", "_"), func(t *testing.T) {
 			n := s.count()
 			records += n
@@ -101,7 +101,7 @@ func (s setting) give(t *testing.T, client *kgo.Client, workers ...Target) {
 	require.NoError(t, made.Error())
 	if s.sink() {
 		var all []*kgo.Record
-		for _, r := range s.records() {
+		for _, r := range s.given {
 			all = append(all, &kgo.Record{Topic: s.topic(), Partition: 0, Key: r.key, Value: r.value, Headers: r.headers, Timestamp: time.UnixMilli(r.timestamp)})
 		}
 		require.NoError(t, client.ProduceSync(t.Context(), all...).FirstErr())

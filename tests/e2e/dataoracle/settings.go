@@ -24,8 +24,6 @@ type setting struct {
 
 func (s setting) sink() bool { return s.given != nil }
 
-func (s setting) records() []given { return s.given }
-
 func (s setting) text() string { return strings.Join(s.lines, "\n") + "\n" }
 
 func (s setting) count() int { return max(len(s.given), len(s.lines)) }

@@ -3,7 +3,6 @@ package connect_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,14 +20,7 @@ import (
 	"github.com/millrace/millrace/tests/servers"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := servers.StopDatabases(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(servers.RunWithDatabases(m)) }
 
 func provider(t *testing.T, s connect.Settings) *connect.Provider {
 	t.Helper()

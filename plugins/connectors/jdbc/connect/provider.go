@@ -32,6 +32,7 @@ const (
 // Provider opens a task's session. It is not safe for concurrent use.
 type Provider struct {
 	settings  Settings
+	params    params
 	dialect   dialect.Dialect
 	connector driver.Connector
 	db        *sql.DB
@@ -68,8 +69,14 @@ func New(s Settings) (*Provider, error) {
 	if odd := p.unknown(); odd != nil {
 		s.Log.Info("Connection properties that are not known here are ignored", "properties", strings.Join(odd, ", "))
 	}
-	return &Provider{settings: s, dialect: d, connector: c}, nil
+	return &Provider{settings: s, params: p, dialect: d, connector: c}, nil
 }
+
+// Sub is the URL's sub-protocol, such as mariadb.
+func (p *Provider) Sub() string { return p.params.Sub }
+
+// Property finds a parameter of the URL or, behind it, a property for the driver.
+func (p *Provider) Property(name string) (string, bool) { return p.params.lookup(name) }
 
 // Dialect is the database's.
 func (p *Provider) Dialect() dialect.Dialect { return p.dialect }

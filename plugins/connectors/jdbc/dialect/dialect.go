@@ -197,9 +197,24 @@ func collect[T any](ctx context.Context, q Querier, scan func(func(...any) error
 }
 
 // part is a column of a unique key, as catalogs list them: keys one after the other.
-type part struct{ key, column string }
+type part struct {
+	key, column string
+	primary     bool // only where the catalog tells it of each part
+}
 
 func scanPart(scan func(...any) error) (p part, err error) { return p, scan(&p.key, &p.column) }
+
+func scanPrimary(scan func(...any) error) (p part, err error) {
+	return p, scan(&p.key, &p.primary, &p.column)
+}
+
+// setUnique takes the parts of all unique keys; primary tells that the first key is the primary one.
+func (t *Table) setUnique(parts []part, primary bool) {
+	t.Unique = uniques(parts)
+	if primary {
+		t.markKey(t.Unique[0])
+	}
+}
 
 // uniques joins the parts of keys.
 func uniques(parts []part) (keys [][]string) {

@@ -73,10 +73,7 @@ func (mysqlDialect) Table(ctx context.Context, q Querier, n Name) (*Table, error
 	if err != nil {
 		return nil, err
 	}
-	t.Unique = uniques(parts)
-	if len(parts) > 0 && parts[0].key == "PRIMARY" {
-		t.markKey(t.Unique[0])
-	}
+	t.setUnique(parts, len(parts) > 0 && parts[0].key == "PRIMARY")
 	return t, nil
 }
 

@@ -52,10 +52,7 @@ func (oracleDialect) Table(ctx context.Context, q Querier, n Name) (*Table, erro
 	if err != nil {
 		return nil, err
 	}
-	t.Unique = uniques(parts)
-	if len(parts) > 0 && strings.HasPrefix(parts[0].key, "P") {
-		t.markKey(t.Unique[0])
-	}
+	t.setUnique(parts, len(parts) > 0 && strings.HasPrefix(parts[0].key, "P"))
 	return t, nil
 }
 

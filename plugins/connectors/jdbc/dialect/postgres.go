@@ -74,12 +74,7 @@ func (postgresDialect) Table(ctx context.Context, q Querier, n Name) (*Table, er
 	if err != nil {
 		return nil, err
 	}
-	parts, err := collect(ctx, q, func(scan func(...any) error) (p struct {
-		part
-		primary bool
-	}, err error) {
-		return p, scan(&p.key, &p.primary, &p.column)
-	}, `SELECT i.indexrelid::text, i.indisprimary, a.attname::text
+	parts, err := collect(ctx, q, scanPrimary, `SELECT i.indexrelid::text, i.indisprimary, a.attname::text
  FROM pg_catalog.pg_index i CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(num, place)
  JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.num
  WHERE i.indrelid = $1::text::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL AND k.place <= i.indnkeyatts
@@ -87,14 +82,7 @@ func (postgresDialect) Table(ctx context.Context, q Querier, n Name) (*Table, er
 	if err != nil {
 		return nil, err
 	}
-	bare := make([]part, len(parts))
-	for i, p := range parts {
-		bare[i] = p.part
-	}
-	t.Unique = uniques(bare)
-	if len(parts) > 0 && parts[0].primary {
-		t.markKey(t.Unique[0])
-	}
+	t.setUnique(parts, len(parts) > 0 && parts[0].primary)
 	return t, nil
 }
 

@@ -59,27 +59,14 @@ func (d sqlServerDialect) Table(ctx context.Context, q Querier, n Name) (*Table,
 	if err != nil {
 		return nil, err
 	}
-	type keyPart struct {
-		part
-		primary bool
-	}
-	parts, err := collect(ctx, q, func(scan func(...any) error) (p keyPart, err error) {
-		return p, scan(&p.key, &p.primary, &p.column)
-	}, `SELECT CAST(i.index_id AS varchar(20)), i.is_primary_key, c.name FROM `+d.in(n.Catalog, "sys.indexes")+` i
+	parts, err := collect(ctx, q, scanPrimary, `SELECT CAST(i.index_id AS varchar(20)), i.is_primary_key, c.name FROM `+d.in(n.Catalog, "sys.indexes")+` i
  JOIN `+d.in(n.Catalog, "sys.index_columns")+` k ON k.object_id = i.object_id AND k.index_id = i.index_id AND k.is_included_column = 0
  JOIN `+d.in(n.Catalog, "sys.columns")+` c ON c.object_id = k.object_id AND c.column_id = k.column_id
  WHERE i.object_id = `+object+` AND i.is_unique = 1 AND i.has_filter = 0 ORDER BY i.is_primary_key DESC, i.index_id, k.key_ordinal`, t.Name.Table, t.Name.Schema)
 	if err != nil {
 		return nil, err
 	}
-	bare := make([]part, len(parts))
-	for i, p := range parts {
-		bare[i] = p.part
-	}
-	t.Unique = uniques(bare)
-	if len(parts) > 0 && parts[0].primary {
-		t.markKey(t.Unique[0])
-	}
+	t.setUnique(parts, len(parts) > 0 && parts[0].primary)
 	return t, nil
 }
 

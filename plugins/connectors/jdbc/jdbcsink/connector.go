@@ -2,6 +2,7 @@ package jdbcsink
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
@@ -38,11 +39,7 @@ func (c *sinkConnector) Start(_ context.Context, cc connector.Context) error {
 }
 
 func (c *sinkConnector) TaskConfigs(_ context.Context, maxTasks int) ([]map[string]string, error) {
-	configs := make([]map[string]string, maxTasks)
-	for i := range configs {
-		configs[i] = c.config
-	}
-	return configs, nil
+	return slices.Repeat([]map[string]string{c.config}, maxTasks), nil
 }
 
 func (c *sinkConnector) Stop(context.Context) error { return nil }

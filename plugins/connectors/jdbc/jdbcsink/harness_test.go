@@ -22,14 +22,7 @@ import (
 	"github.com/millrace/millrace/tests/servers"
 )
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := servers.StopDatabases(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { os.Exit(servers.RunWithDatabases(m)) }
 
 // bench is a task with the runtime's side played by the test.
 type bench struct {

@@ -2,17 +2,15 @@ package jdbcsource
 
 import (
 	"context"
-	"io"
-	"net"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/embedded/pgembed"
+	"github.com/millrace/millrace/tests/proxy"
 	"github.com/millrace/millrace/tests/servers"
 )
 
@@ -151,84 +149,25 @@ func TestCase_61_passwords_are_shown_nowhere(t *testing.T) {
 	require.ErrorContains(t, started(t, p.config(maskedKey, "SELECT 1/0 AS geheim")).fails(t), "division by zero")
 }
 
-// mute is a proxy that can stop passing on what it gets.
-type mute struct {
-	net.Listener
-	mu    sync.Mutex
-	stall chan struct{}
-}
-
-func newMute(t *testing.T, to string) *mute {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	m := &mute{Listener: l}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			in, err := l.Accept()
-			if err != nil {
-				return
-			}
-			out, err := net.Dial("tcp", to)
-			if err != nil {
-				_ = in.Close()
-				continue
-			}
-			go m.pass(in, out)
-			go m.pass(out, in)
-		}
-	}()
-	return m
-}
-
-func (m *mute) pass(from, to net.Conn) {
-	b := make([]byte, 4096)
-	for {
-		n, err := from.Read(b)
-		m.mu.Lock()
-		stall := m.stall
-		m.mu.Unlock()
-		if stall != nil {
-			<-stall
-		}
-		if err != nil {
-			_ = to.Close()
-			return
-		}
-		if _, err := to.Write(b[:n]); err != nil {
-			_ = from.Close()
-			_, _ = io.Copy(io.Discard, from)
-			return
-		}
-	}
-}
-
 func TestConnection_that_hangs(t *testing.T) {
 	t.Parallel()
 	d := pg(t, "CREATE TABLE t (id int NOT NULL)", "INSERT INTO t VALUES (1)")
 	host := strings.TrimPrefix(d.url[:strings.LastIndex(d.url, "/")], "jdbc:postgresql://")
-	m := newMute(t, host)
-	d.url = strings.Replace(d.url, host, m.Addr().String(), 1)
+	m := proxy.New(t, host)
+	d.url = strings.Replace(d.url, host, m.Addr(), 1)
 	hangs := started(t, d.config(modeKey, incrementing, incrementingKey, "id"))
 	d.url += "&socketTimeout=1"
 	r := started(t, d.config(modeKey, incrementing, incrementingKey, "id", attemptsKey, "10000"))
 	hangs.take(t, 1)
 	r.take(t, 1)
-	stall := make(chan struct{})
-	m.mu.Lock()
-	m.stall = stall
-	m.mu.Unlock()
+	m.Freeze(true)
 	require.Eventually(t, func() bool {
 		return strings.Contains(r.logs.String(), "Unable to connect") || strings.Contains(r.logs.String(), "Reconnecting")
 	}, soon, time.Millisecond)
 	began := time.Now()
 	require.NoError(t, hangs.Stop(t.Context()), "a stop ends what hangs")
 	require.Less(t, time.Since(began), 2*time.Second)
-	m.mu.Lock()
-	m.stall = nil
-	m.mu.Unlock()
-	close(stall)
+	m.Freeze(false)
 	d.do(t, "INSERT INTO t VALUES (2)")
 	require.Equal(t, []int{2}, ids(t, r.take(t, 1)))
 }

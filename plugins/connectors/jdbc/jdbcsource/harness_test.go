@@ -403,10 +403,5 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, child(text))
 		os.Exit(1)
 	}
-	code := m.Run()
-	if err := servers.StopDatabases(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(servers.RunWithDatabases(m))
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
-	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcurl"
 )
 
 // mysql reads MySQL and MariaDB. Its statements have literals instead of parameters, which keeps them to one round trip.
@@ -20,8 +19,8 @@ type mysql struct {
 	zeroDate   zeroDates
 }
 
-func newMySQL(s sqlSession, u *jdbcurl.URL, property func(string) (string, bool)) *mysql {
-	m := &mysql{sqlSession: s, mariaDB: u.Sub == "mariadb", tinyIsBit: true, yearIsDate: true}
+func newMySQL(s sqlSession, mariaDB bool, property func(string) (string, bool)) *mysql {
+	m := &mysql{sqlSession: s, mariaDB: mariaDB, tinyIsBit: true, yearIsDate: true}
 	flag := func(name string, to *bool) {
 		if v, ok := property(name); ok {
 			*to = strings.EqualFold(v, "true") || v == "1"

@@ -3,11 +3,9 @@ package jdbcsource
 import (
 	"context"
 	"log/slog"
-	"strings"
 
 	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
-	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcurl"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 )
@@ -29,21 +27,6 @@ func openWith(def *config.Def, policy connect.Policy) opener {
 			return nil, err
 		}
 		base := sqlSession{d: p.Dialect(), conn: conn, release: func() error { p.Close(); return nil }}
-		u, err := jdbcurl.Parse(o.URL)
-		if err != nil {
-			return nil, err
-		}
-		property := func(name string) (string, bool) {
-			if v, ok := u.Get(name); ok {
-				return v, true
-			}
-			for _, one := range o.Properties {
-				if strings.EqualFold(one.Name, name) {
-					return one.Value, true
-				}
-			}
-			return "", false
-		}
 		switch base.d.Kind() { //nolint:exhaustive // the others can't be read yet
 		case dialect.PostgreSQL:
 			pg, err := newPostgres(ctx, base)
@@ -53,9 +36,9 @@ func openWith(def *config.Def, policy connect.Policy) opener {
 			}
 			return pg, nil
 		case dialect.MySQL:
-			return newMySQL(base, u, property), nil
+			return newMySQL(base, p.Sub() == "mariadb", p.Property), nil
 		case dialect.SQLite:
-			return newSQLite(base, property), nil
+			return newSQLite(base, p.Property), nil
 		}
 		p.Close()
 		return nil, connecterr.New(connecterr.Config, "The JDBC source can't read %s yet: it reads PostgreSQL, MySQL, MariaDB and SQLite", base.d.Product())
