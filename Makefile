@@ -65,6 +65,10 @@ oracle: ## ask a real Kafka Connect worker and Millrace the same, compare, and r
 oracle/data: ## send made-up records through a real Kafka Connect worker and Millrace and compare what comes out: make oracle/data SEED=2
 	@go run ./tests/servers/cmd/servers run -- go test ./services/allinone/allinone -count=1 -run TestOracle_records -v -data-seed $(or $(SEED),1)
 
+.PHONY: oracle/jdbc
+oracle/jdbc: ## send made-up rows through a Java JDBC sink on a real Kafka Connect worker and through Millrace's and compare the tables: make oracle/jdbc ROWS=200000 SEED=2
+	@go run ./tests/servers/cmd/servers run -- go test ./services/allinone/allinone -count=1 -timeout 20m -run TestOracle_tables -v -jdbc-rows $(or $(ROWS),200000) -jdbc-seed $(or $(SEED),1)
+
 .PHONY: build
 build: ## compile everything
 	go build $(PACKAGES)

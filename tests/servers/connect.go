@@ -23,6 +23,9 @@ import (
 //go:embed connect
 var connectFiles embed.FS
 
+//go:embed debezium
+var debeziumFiles embed.FS
+
 // ConnectProcess is a real Kafka Connect worker, distributed mode, in a process of its own.
 type ConnectProcess struct {
 	Base string // of its REST API
@@ -43,6 +46,8 @@ type ConnectOptions struct {
 	// Sources are Java files of further source connectors, each named after its class, in a package of its class's name in
 	// small letters without "Source".
 	Sources []string
+	// Debezium adds its JDBC sink and its source for PostgreSQL to the plugins.
+	Debezium bool
 }
 
 // StartConnect starts a worker over a broker and returns when it answers. It dies with this process.
@@ -66,6 +71,17 @@ func StartConnect(ctx context.Context, kafka string, o ConnectOptions) (c *Conne
 	classpath, err := putAside(filepath.Join(home, "libs"), "connect-file", filepath.Join(plugins, "file"))
 	if err != nil {
 		return c, err
+	}
+	if o.Debezium {
+		from, err := maven(ctx, debeziumFiles, "debezium", "dependency:unpack-dependencies", "-DincludeTypes=zip")
+		if err != nil {
+			return c, err
+		}
+		for _, name := range []string{"debezium-connector-jdbc", "debezium-connector-postgres"} {
+			if err := os.Symlink(filepath.Join(from, "libs", name), filepath.Join(plugins, name)); err != nil {
+				return c, err
+			}
+		}
 	}
 	for _, file := range o.Sources {
 		if err := compile(ctx, file, filepath.Join(home, "libs", "*"), plugins); err != nil {

@@ -72,7 +72,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("ORACLE_ENV_NUM", "3"); err != nil { // a secret of the recordings
 		panic(err)
 	}
-	os.Exit(m.Run())
+	os.Exit(servers.RunWithDatabases(m))
 }
 
 // world starts what a recording is replayed against.
