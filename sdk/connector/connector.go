@@ -65,6 +65,12 @@ type SinkOffsetAlterer interface {
 	AlterOffsets(ctx context.Context, config map[string]string, offsets map[record.TopicPartition]int64) (handled bool, err error)
 }
 
+// SinkOffsetResetter is what a sink connector also has if it keeps positions of its own: all of them are to be forgotten,
+// also of partitions whose offsets Kafka does not know. Where it is missing, AlterOffsets is asked to remove those it knows.
+type SinkOffsetResetter interface {
+	ResetOffsets(ctx context.Context, config map[string]string) (handled bool, err error)
+}
+
 // Support is an answer about a guarantee.
 type Support uint8
 

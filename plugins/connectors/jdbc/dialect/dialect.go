@@ -96,6 +96,8 @@ type Table struct {
 	Unique  [][]string // the columns of each unique key, the primary key first
 	// Plain tells, for PostgreSQL, that COPY does to it what INSERT does: no rules, no row security, not a view.
 	Plain bool
+	// NoTransactions is, for MySQL, the storage engine of a table whose rows stay when a transaction is rolled back.
+	NoTransactions string
 }
 
 // Column finds a column by its exact name, or else by a name that differs in case only.

@@ -34,8 +34,9 @@ func (mysqlDialect) Table(ctx context.Context, q Querier, n Name) (*Table, error
 		fold  int
 	}
 	heads, err := collect(ctx, q, func(scan func(...any) error) (h head, err error) {
-		return h, scan(&h.table.Name.Catalog, &h.table.Name.Table, &h.table.Type, &h.fold)
-	}, `SELECT table_schema, table_name, `+mysqlTypes+`, @@lower_case_table_names FROM information_schema.tables
+		return h, scan(&h.table.Name.Catalog, &h.table.Name.Table, &h.table.Type, &h.fold, &h.table.NoTransactions)
+	}, `SELECT table_schema, table_name, `+mysqlTypes+`, @@lower_case_table_names,
+ COALESCE((SELECT e.engine FROM information_schema.engines e WHERE e.engine = t.engine AND COALESCE(e.transactions, 'NO') <> 'YES'), '') FROM information_schema.tables t
  WHERE table_schema = COALESCE(NULLIF(?, ''), DATABASE()) AND table_name = ?`, schema, n.Table)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package jdbcsink
 
 import (
 	"context"
+	"database/sql"
 	"slices"
 	"strings"
 
@@ -45,7 +46,42 @@ func (c *sinkConnector) TaskConfigs(_ context.Context, maxTasks int) ([]map[stri
 func (c *sinkConnector) Stop(context.Context) error { return nil }
 
 // AlterOffsets implements connector.SinkOffsetAlterer: every offset is fine.
-func (c *sinkConnector) AlterOffsets(context.Context, map[string]string, map[record.TopicPartition]int64) (bool, error) {
+func (c *sinkConnector) AlterOffsets(ctx context.Context, raw map[string]string, offsets map[record.TopicPartition]int64) (bool, error) {
+	return c.changeOffsets(ctx, raw, func(o *offsetTable, conn *sql.Conn) error { return o.alter(ctx, conn, offsets) })
+}
+
+// ResetOffsets implements connector.SinkOffsetResetter.
+func (c *sinkConnector) ResetOffsets(ctx context.Context, raw map[string]string) (bool, error) {
+	return c.changeOffsets(ctx, raw, func(o *offsetTable, conn *sql.Conn) error { return o.reset(ctx, conn) })
+}
+
+// changeOffsets changes the table of offsets, if there is one. Kafka's are changed after it.
+func (c *sinkConnector) changeOffsets(ctx context.Context, raw map[string]string, change func(*offsetTable, *sql.Conn) error) (bool, error) {
+	s, err := read(c.def, raw)
+	if err != nil || !s.exactly {
+		return true, nil //nolint:nilerr // what is wrong with the configuration is said when the connector starts
+	}
+	s.connect.Policy = c.policy
+	p, err := connect.New(s.connect)
+	if err != nil {
+		return false, err
+	}
+	defer p.Close()
+	o, err := newOffsetTable(s, p.Dialect())
+	if err != nil {
+		return false, err
+	}
+	var found bool
+	conn, err := p.Conn(ctx)
+	if err == nil {
+		found, err = o.find(ctx, conn)
+	}
+	if err == nil && found {
+		err = change(o, conn)
+	}
+	if err != nil {
+		return false, connecterr.New(connecterr.General, "The offsets in the database could not be changed, and Kafka's were left as they are. %s", p.Fault(err))
+	}
 	return true, nil
 }
 
@@ -72,6 +108,11 @@ func (c *sinkConnector) Validate(ctx context.Context, raw map[string]string) []c
 		return []connector.Finding{{Key: connect.URLKey, Message: err.Error()}}
 	}
 	defer p.Close()
+	if s.exactly {
+		if _, err := newOffsetTable(s, p.Dialect()); err != nil {
+			return []connector.Finding{{Key: exactlyOnceKey, Message: err.Error()}}
+		}
+	}
 	if _, err := p.Conn(ctx); err != nil {
 		return []connector.Finding{{Key: connect.URLKey, Message: "Could not connect to database. " + p.Fault(err).String()}}
 	}

@@ -2,6 +2,7 @@ package jdbcsink
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -35,6 +36,12 @@ type bench struct {
 	tries  int // of the last put
 	offset int64
 	topic  string
+
+	rewinds sink.Offsets // asked for since the last look
+	task1   string       // the task's name for the fence; "": t/0
+	epoch   int64
+	ids     map[string]string // of topics; missing: the topic's name
+	idErr   error
 }
 
 type safeBuffer struct {
@@ -71,12 +78,24 @@ func (b *bench) Config() map[string]string { return b.config }
 func (b *bench) Logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(&b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
-func (b *bench) Assignment() []record.TopicPartition   { return nil }
-func (b *bench) Rewind(sink.Offsets)                   {}
+func (b *bench) Assignment() []record.TopicPartition { return nil }
+func (b *bench) Rewind(to sink.Offsets) {
+	if b.rewinds == nil {
+		b.rewinds = sink.Offsets{}
+	}
+	maps.Copy(b.rewinds, to)
+}
 func (b *bench) Timeout(d time.Duration)               { b.wait = d }
 func (b *bench) Pause(...record.TopicPartition) error  { return nil }
 func (b *bench) Resume(...record.TopicPartition) error { return nil }
 func (b *bench) RequestCommit()                        {}
+func (b *bench) Term() (string, int64)                 { return cmp.Or(b.task1, "t/0"), b.epoch }
+func (b *bench) TopicID(_ context.Context, topic string) (string, error) {
+	if id, ok := b.ids[topic]; ok {
+		return id, b.idErr
+	}
+	return "id of " + topic, b.idErr
+}
 func (b *bench) ErrantRecords() sink.ErrantRecordReporter {
 	if b.dlq == nil {
 		return nil
@@ -101,7 +120,12 @@ func start(t *testing.T, d servers.Database, pairs ...string) *bench {
 
 func startDef(t *testing.T, def *config.Def, c map[string]string) *bench {
 	t.Helper()
-	b := &bench{t: t, task: &task{def: def}, config: maps.Clone(c), topic: "orders"}
+	return (&bench{t: t, task: &task{def: def}, config: maps.Clone(c), topic: "orders"}).begin()
+}
+
+func (b *bench) begin() *bench {
+	t := b.t
+	t.Helper()
 	require.NoError(t, b.task.Start(t.Context(), b))
 	t.Cleanup(func() { require.NoError(t, b.task.Stop(context.Background())) })
 	return b

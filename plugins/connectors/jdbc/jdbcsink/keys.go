@@ -35,6 +35,8 @@ const (
 	ddlTypesKey      = "ddl.types"
 	complexKey       = "complex.fields"
 	ignoreDupsKey    = "insert.ignore.duplicates"
+	exactlyOnceKey   = "millrace.exactly.once"
+	offsetTableKey   = "millrace.offsets.table"
 	modeInsert       = "insert"
 	modeUpsert       = "upsert"
 	modeUpdate       = "update"
@@ -100,6 +102,10 @@ func makeDef(aiven bool) *config.Def {
 		key(tableTypesKey, config.List, config.Default("TABLE"), config.Low, config.WidthMedium, "Table Types", "The kinds of table that are written to: TABLE, PARTITIONED TABLE, VIEW.",
 			config.Enumerator("table", "partitioned table", "view")),
 		key(ignoreDupsKey, config.Boolean, no, config.Low, config.WidthShort, "Ignore Duplicates", "With insert.mode=insert, leave out a row whose key is there already. An addition to Kafka Connect."),
+		recommending(key(exactlyOnceKey, config.Boolean, no, config.Medium, config.WidthShort, "Exactly Once",
+			"Keep the offsets of records in the database, in the transactions of their rows, so that no row is written twice, in any insert.mode. Needs Kafka 2.8; on PostgreSQL, MySQL, MariaDB and SQLite. An addition to Kafka Connect."), bools...),
+		key(offsetTableKey, config.String, config.Default("millrace_offsets"), config.Low, config.WidthMedium, "Offsets Table",
+			"With millrace.exactly.once, the table of the offsets; it is made if it is missing. A part with dots needs quotes. An addition to Kafka Connect.", config.NonEmpty()),
 	}
 	if !aiven {
 		writes = append(writes, key(nullDefaultKey, config.Boolean, yes, config.Low, config.WidthMedium, "Replace null value with default value", "Write a field's default where its value is null."))

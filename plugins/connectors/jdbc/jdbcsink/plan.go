@@ -20,6 +20,7 @@ type writer struct {
 	provider *connect.Provider
 	log      *slog.Logger
 	targets  map[string]*target // by topic
+	ledger   *ledger            // nil: offsets are Kafka's alone
 }
 
 // row is a record with the parameters of its statement.
@@ -52,7 +53,8 @@ func asDB(err error, t *target, r *record.Sink) error {
 	var own *connecterr.Error
 	var structure structureError
 	var known *dbError
-	if errors.As(err, &own) || errors.As(err, &structure) || errors.As(err, &known) {
+	var contested contestedError
+	if errors.As(err, &contested) || errors.As(err, &own) || errors.As(err, &structure) || errors.As(err, &known) {
 		return err
 	}
 	return &dbError{error: err, at: r, t: t}

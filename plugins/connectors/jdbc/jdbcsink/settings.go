@@ -47,6 +47,9 @@ type settings struct {
 	wide       bool
 	complex    string
 	ignoreDups bool
+	exactly    bool
+	offsets    string // the table of offsets
+	group      string // of the consumers
 }
 
 // read makes settings of a configuration that def describes.
@@ -63,7 +66,11 @@ func read(def *config.Def, raw map[string]string) (*settings, error) {
 		normalize: v.Bool(normalizeKey), pkMode: strings.ToLower(v.String(pkModeKey)), pkFields: v.List(pkFieldsKey), tsFields: set(v.List(tsFieldsKey)), tsNanos: strings.EqualFold(v.String(tsPrecisionKey), "nanoseconds"),
 		stringCol: v.String(stringColumnKey), create: v.Bool(autoCreateKey), evolve: v.Bool(autoEvolveKey), quote: !strings.EqualFold(v.String(quoteKey), "never"), holdlock: v.Bool(holdlockKey),
 		maxRetries: int(v.Int(maxRetriesKey)), backoff: time.Duration(v.Int(retryBackoffKey)) * time.Millisecond, trim: v.Bool(trimLogKey), wide: v.String(ddlTypesKey) == "wide",
-		complex: v.String(complexKey), ignoreDups: v.Bool(ignoreDupsKey)}
+		complex: v.String(complexKey), ignoreDups: v.Bool(ignoreDupsKey),
+		exactly: v.Bool(exactlyOnceKey), offsets: strings.TrimSpace(v.String(offsetTableKey)), group: raw["consumer.override.group.id"]}
+	if s.group == "" {
+		s.group = "connect-" + s.name
+	}
 	if s.aiven {
 		s.quote, s.nullToDef, s.holdlock, s.stringCol = v.Bool(aivenQuoteKey), true, true, ""
 	}

@@ -44,6 +44,9 @@ func (w *writer) load(ctx context.Context, conn *sql.Conn, t *target, again bool
 	if table != nil && !w.s.takes(table.Type) {
 		return unfitTable("%s is a %s and %s has only %s: add its kind there, or name another table", t.text, table.Type, tableTypesKey, strings.Join(w.s.types, ", "))
 	}
+	if table != nil && table.NoTransactions != "" && w.ledger != nil {
+		return noTransactions(t.text, table.NoTransactions)
+	}
 	t.table, t.fresh = table, true
 	for _, sh := range t.shapes {
 		sh.ready = false

@@ -29,6 +29,9 @@ type task struct {
 	remaining int
 }
 
+// contestedPause is what the runtime gets to hear from Kafka who holds a partition.
+const contestedPause = 500 * time.Millisecond
+
 // Start reads the configuration. It does not connect: a database that is down fails the first records, not the start.
 func (t *task) Start(_ context.Context, tc sink.Context) error {
 	s, err := read(t.def, tc.Config())
@@ -43,6 +46,11 @@ func (t *task) Start(_ context.Context, tc sink.Context) error {
 	}
 	t.w = &writer{s: s, d: p.Dialect(), provider: p, log: t.log}
 	t.w.forget()
+	if s.exactly {
+		if t.w.ledger, err = newLedger(s, p.Dialect(), tc); err != nil {
+			return err
+		}
+	}
 	if s.dateZone != time.UTC && tc.Config()[dateZoneKey] == "" {
 		if _, west := time.Unix(0, 0).In(s.zone).Zone(); west < 0 {
 			t.log.Warn("With db.timezone west of UTC and no date.timezone, a Date is written as the day before", "db.timezone", s.zone.String())
@@ -71,6 +79,12 @@ func (t *task) Put(ctx context.Context, batch []record.Sink) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	var contested contestedError
+	if errors.As(err, &contested) {
+		t.log.Warn("Another holder of a partition is at work in the database", "error", err)
+		t.tc.Timeout(contestedPause)
+		return connecterr.Wrap(connecterr.Retriable, err, "")
+	}
 	var db *dbError
 	if !errors.As(err, &db) {
 		return err
@@ -87,6 +101,25 @@ func (t *task) Put(ctx context.Context, batch []record.Sink) error {
 	return connecterr.Wrap(connecterr.Retriable, shown, "Write of %d records failed and is tried again", len(batch))
 }
 
+// PreCommit implements sink.PreCommitter.
+func (t *task) PreCommit(ctx context.Context, current sink.Offsets) (sink.Offsets, error) {
+	if t.w.ledger == nil {
+		return current, nil
+	}
+	return t.w.ledger.commit(ctx, t.w.provider.Conn, current), nil
+}
+
+// Open implements sink.PartitionAware. Partitions are claimed with their first records: a database that is down fails these only.
+func (t *task) Open(context.Context, []record.TopicPartition) error { return nil }
+
+// Close implements sink.PartitionAware.
+func (t *task) Close(_ context.Context, parts []record.TopicPartition) error {
+	if t.w.ledger != nil {
+		t.w.ledger.forget(parts)
+	}
+	return nil
+}
+
 // Stop closes the session.
 func (t *task) Stop(context.Context) error {
 	if t.w != nil {
@@ -101,6 +134,23 @@ func (w *writer) put(ctx context.Context, batch []record.Sink, reporter sink.Err
 	if err != nil {
 		return &dbError{error: err}
 	}
+	if w.ledger != nil {
+		all := batch
+		if batch, err = w.ledger.admit(ctx, conn, all); err == nil && len(batch) > 0 {
+			err = w.write(ctx, conn, batch, reporter)
+		}
+		if err != nil {
+			w.ledger.doubt()
+			return asDB(err, nil, &all[0])
+		}
+		w.ledger.done(batch)
+		return nil
+	}
+	return w.write(ctx, conn, batch, reporter)
+}
+
+// write writes records in one transaction.
+func (w *writer) write(ctx context.Context, conn *sql.Conn, batch []record.Sink, reporter sink.ErrantRecordReporter) (err error) {
 	rows, bad, err := w.plan(ctx, conn, batch, reporter != nil)
 	if err != nil {
 		return err
@@ -119,6 +169,11 @@ func (w *writer) put(ctx context.Context, batch []record.Sink, reporter sink.Err
 	}()
 	if err := w.writeRows(ctx, conn, rows, &bad, reporter != nil); err != nil {
 		return err
+	}
+	if w.ledger != nil { // last, so that the lines are locked for a moment only
+		if err := w.ledger.advance(ctx, conn, batch); err != nil {
+			return asDB(err, nil, &batch[0])
+		}
 	}
 	slices.SortStableFunc(bad, func(a, b setAside) int { return indexIn(batch, a.r) - indexIn(batch, b.r) })
 	for _, one := range bad {
@@ -167,6 +222,10 @@ func (w *writer) explain(err error) error {
 	}
 	var b strings.Builder
 	b.WriteString("Exception chain:\n" + w.fault(db.error))
+	var noted notedError
+	if errors.As(err, &noted) {
+		b.WriteString("\n" + noted.note)
+	}
 	if db.t != nil {
 		b.WriteString("\nTable " + db.t.text)
 	}

@@ -139,26 +139,31 @@ func (a *Admin) CreateTopics(ctx context.Context, topics ...Topic) (map[string]e
 // DescribeTopic tells a topic's partitions and replication. It makes no topic: IsUnknownTopic holds for the error of one
 // that is not there.
 func (a *Admin) DescribeTopic(ctx context.Context, name string) (Topic, error) {
+	d, err := a.describe(ctx, name)
+	t := Topic{Name: name, Partitions: len(d.Partitions)}
+	if len(d.Partitions) > 0 {
+		t.Replication = len(d.Partitions[0].Replicas)
+	}
+	return t, err
+}
+
+func (a *Admin) describe(ctx context.Context, name string) (kafka.TopicDescription, error) {
 	doing := "describing topic " + name
 	res, err := a.a.DescribeTopics(ctx, kafka.NewTopicCollectionOfTopicNames([]string{name}),
 		kafka.SetAdminRequestTimeout(patienceOf(ctx)))
 	if err != nil {
-		return Topic{}, a.failed(ctx, doing, err)
+		return kafka.TopicDescription{}, a.failed(ctx, doing, err)
 	}
 	for _, d := range res.TopicDescriptions {
 		if d.Name != name {
 			continue
 		}
 		if d.Error.Code() != kafka.ErrNoError {
-			return Topic{}, a.classify(doing, d.Error)
+			return kafka.TopicDescription{}, a.classify(doing, d.Error)
 		}
-		t := Topic{Name: name, Partitions: len(d.Partitions)}
-		if len(d.Partitions) > 0 {
-			t.Replication = len(d.Partitions[0].Replicas)
-		}
-		return t, nil
+		return d, nil
 	}
-	return Topic{}, a.classify(doing, kafka.NewError(kafka.ErrUnknownTopicOrPart, "", false))
+	return kafka.TopicDescription{}, a.classify(doing, kafka.NewError(kafka.ErrUnknownTopicOrPart, "", false))
 }
 
 // TopicConfig is a topic's configuration, for example cleanup.policy.

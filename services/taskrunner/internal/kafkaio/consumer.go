@@ -378,6 +378,24 @@ func (c *Consumer) Lag() map[TopicPartition]int64 {
 	return out
 }
 
+// TopicID is the identity of a topic, which one that is made anew under its name does not share; "" if Kafka knows none.
+func (c *Consumer) TopicID(ctx context.Context, topic string) (string, error) {
+	if !c.enter() {
+		return "", c.isClosed("describing topic " + topic)
+	}
+	defer c.calls.Done()
+	ka, err := kafka.NewAdminClientFromConsumer(c.k)
+	if err != nil {
+		return "", c.classify("describing topic "+topic, err)
+	}
+	defer ka.Close() // the consumer stays open
+	d, err := (&Admin{client: c.client, a: ka}).describe(ctx, topic)
+	if id := d.TopicID; err == nil && (id.GetMostSignificantBits() != 0 || id.GetLeastSignificantBits() != 0) {
+		return id.String(), nil
+	}
+	return "", err
+}
+
 // Assignment lists the partitions of this member, in order.
 func (c *Consumer) Assignment() []TopicPartition {
 	out := make([]TopicPartition, 0, len(c.parts))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/record"
@@ -489,5 +491,42 @@ func TestAMemberThatWasFrozenForLongLooksBeforeItJoinsAgain(t *testing.T) { // Z
 		require.ErrorIs(t, err, job.ErrFenced)
 		_, err = heir.Poll(within(t), 100*time.Millisecond, nil)
 		require.NoError(t, err, "the successor stays")
+	})
+}
+
+func TestATopicThatIsMadeAnewHasAnotherIdentity(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic, other := unique("identity"), unique("identity")
+		createTopic(t, bootstrap, topic, 1)
+		createTopic(t, bootstrap, other, 1)
+		c := newTestConsumer(t, bootstrap, unique("g"), "", nil)
+		id := func(topic string) string {
+			id, err := c.TopicID(within(t), topic)
+			require.NoError(t, err)
+			require.NotEmpty(t, id)
+			return id
+		}
+		first := id(topic)
+		require.Equal(t, first, id(topic))
+		require.NotEqual(t, first, id(other))
+		cl, err := kgo.NewClient(kgo.SeedBrokers(bootstrap))
+		require.NoError(t, err)
+		defer cl.Close()
+		ask := kmsg.NewPtrDeleteTopicsRequest()
+		ask.TopicNames, ask.TimeoutMillis = []string{topic}, 5000
+		one := kmsg.NewDeleteTopicsRequestTopic()
+		one.Topic = &topic
+		ask.Topics = append(ask.Topics, one)
+		_, err = ask.RequestWith(within(t), cl)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool {
+			_, err := c.TopicID(within(t), topic)
+			return IsUnknownTopic(err) && connecterr.IsRetriable(err)
+		}, patience, 50*time.Millisecond)
+		createTopic(t, bootstrap, topic, 1)
+		require.Eventually(t, func() bool {
+			id, err := c.TopicID(within(t), topic)
+			return err == nil && id != first && id != ""
+		}, patience, 50*time.Millisecond)
 	})
 }

@@ -117,11 +117,18 @@ func (r *request) alterSink(ctx context.Context) (handled bool, err error) {
 		return false, r.failed(r.Failed(), err)
 	}
 	defer r.giveBack(g)
-	if handled, err = r.judgeSink(ctx, want); err != nil {
+	unknown := g.check(ctx, want) // told after what the connector says, but asked before: it may move positions of its own
+	handled, err = r.judged(func(c connector.Connector) (bool, error) {
+		if _, own := c.(connector.SinkOffsetResetter); own && unknown != nil {
+			return false, nil
+		}
+		return alterSink(ctx, c, r.config, want)
+	})
+	if err != nil {
 		return false, err
 	}
-	if err := g.check(ctx, want); err != nil {
-		return false, r.failed(r.Failed(), err)
+	if unknown != nil {
+		return false, r.failed(r.Failed(), unknown)
 	}
 	return handled, r.changeGroup(ctx, g, "alter", func() error {
 		set := maps.Clone(want)
@@ -152,20 +159,24 @@ func (r *request) resetSink(ctx context.Context) (handled bool, err error) {
 	for p := range all {
 		all[p] = removed
 	}
-	if handled, err = r.judgeSink(ctx, all); err != nil {
+	handled, err = r.judged(func(c connector.Connector) (bool, error) {
+		if a, ok := c.(connector.SinkOffsetResetter); ok {
+			return a.ResetOffsets(ctx, r.config)
+		}
+		return alterSink(ctx, c, r.config, all)
+	})
+	if err != nil {
 		return false, err
 	}
 	return handled, r.changeGroup(ctx, g, "reset", func() error { return g.DeleteGroup(ctx, g.id) })
 }
 
-// judgeSink asks the connector, if it has an opinion.
-func (r *request) judgeSink(ctx context.Context, want map[record.TopicPartition]int64) (handled bool, err error) {
-	return r.judged(func(c connector.Connector) (bool, error) {
-		if a, ok := c.(connector.SinkOffsetAlterer); ok {
-			return a.AlterOffsets(ctx, r.config, want)
-		}
-		return false, nil
-	})
+// alterSink asks the connector, if it has an opinion.
+func alterSink(ctx context.Context, c connector.Connector, config map[string]string, want map[record.TopicPartition]int64) (handled bool, err error) {
+	if a, ok := c.(connector.SinkOffsetAlterer); ok {
+		return a.AlterOffsets(ctx, config, want)
+	}
+	return false, nil
 }
 
 // check refuses topics and partitions that are not there: Kafka would keep offsets of some of them.

@@ -2,6 +2,7 @@ package offsetservice_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -175,5 +176,30 @@ func TestSink_members_that_stopped_tasks_left_behind_do_not_stand_in_the_way(t *
 		w.lists(plainSink, []string{at(w.topic, 1), to(5)})
 		w.reset(plainSink)
 		require.Less(w, time.Since(began), 20*time.Second, "nobody waited for their sessions to time out")
+	})
+}
+
+// Positions that a connector keeps itself are forgotten at a reset whatever Kafka knows, and are not moved when Kafka's can't be.
+func TestSink_a_connector_with_positions_of_its_own(t *testing.T) {
+	onBrokers(t, nil, func(w *world) {
+		w.makeTopic(1)
+		asked, resets := 0, 0
+		w.onSink = func(map[string]string, map[record.TopicPartition]int64) (bool, error) {
+			asked++
+			return true, nil
+		}
+		w.onReset = func(c map[string]string) (bool, error) {
+			resets++
+			require.Equal(w, w.topic, c["topics"])
+			return true, nil
+		}
+		require.True(w, w.reset(ownSink))
+		require.True(w, w.alter(ownSink, entries(at(w.topic, 0), to(3))))
+		require.Equal(w, []int{1, 1}, []int{asked, resets})
+		w.refusedChange(ownSink, entries(at(w.topic, 0), to(5), at(w.topic, 77), to(1)), "Failed to alter consumer group offsets for connector "+w.name)
+		require.Equal(w, 1, asked)
+		w.onReset = func(map[string]string) (bool, error) { return false, errors.New("the database is down") }
+		w.refused(w.request(wire.ResetOffsets, ownSink), "the database is down")
+		w.lists(ownSink, []string{at(w.topic, 0), to(3)})
 	})
 }

@@ -38,6 +38,7 @@ const (
 	plainSink    = "x.PlainSink"
 	mindedSource = "x.MindedSource"
 	mindedSink   = "x.MindedSink"
+	ownSink      = "x.OwnSink" // has positions of its own
 )
 
 type minded struct {
@@ -57,6 +58,12 @@ func (s sink) AlterOffsets(_ context.Context, config map[string]string, offsets 
 	return s.w.onSink(config, offsets)
 }
 
+type own struct{ sink }
+
+func (o own) ResetOffsets(_ context.Context, config map[string]string) (bool, error) {
+	return o.w.onReset(config)
+}
+
 type plain struct{ connector.Connector }
 
 // world is a service beside a broker.
@@ -73,6 +80,7 @@ type world struct {
 
 	onSource func(map[string]string, []connector.SourceOffsetEntry) (bool, error)
 	onSink   func(map[string]string, map[record.TopicPartition]int64) (bool, error)
+	onReset  func(map[string]string) (bool, error)
 }
 
 var names atomic.Int64
@@ -110,7 +118,8 @@ func (w *world) open() {
 	registry, err := plugin.New(make(plainSource, plugin.Source, func() connector.Connector { return plain{} }),
 		make(plainSink, plugin.Sink, func() connector.Connector { return plain{} }),
 		make(mindedSource, plugin.Source, func() connector.Connector { return source{minded{w: w}} }),
-		make(mindedSink, plugin.Sink, func() connector.Connector { return sink{minded{w: w}} }))
+		make(mindedSink, plugin.Sink, func() connector.Connector { return sink{minded{w: w}} }),
+		make(ownSink, plugin.Sink, func() connector.Connector { return own{sink{minded{w: w}}} }))
 	require.NoError(w, err)
 	w.service = offsetservice.New(offsetservice.Options{Find: registry.Connector, Worker: w.worker, PageBytes: w.page, Logger: slog.New(slog.NewTextHandler(w.output(), nil)),
 		Resolve: func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },

@@ -1,6 +1,8 @@
 package sinktask
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -11,6 +13,8 @@ import (
 
 // pluginContext is the task as the plugin's sink.Context.
 type pluginContext task
+
+var _ sink.Fencing = (*pluginContext)(nil)
 
 func (c *pluginContext) Config() map[string]string { return c.config }
 
@@ -62,4 +66,16 @@ func (c *pluginContext) ErrantRecords() sink.ErrantRecordReporter {
 		return nil
 	}
 	return c.errant.ErrantRecords()
+}
+
+// Term implements sink.Fencing.
+func (c *pluginContext) Term() (task string, epoch int64) {
+	return fmt.Sprintf("%s/%d", c.spec.Job.UID, c.spec.Job.Task), int64(c.spec.Epoch)
+}
+
+// TopicID implements sink.Fencing.
+func (c *pluginContext) TopicID(ctx context.Context, topic string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.FlushTimeout)
+	defer cancel()
+	return c.consumer.TopicID(ctx, topic)
 }

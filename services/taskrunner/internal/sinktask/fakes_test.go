@@ -133,6 +133,9 @@ func (c *fakeConsumer) Position(parts []record.TopicPartition) map[record.TopicP
 
 func (c *fakeConsumer) Assignment() []record.TopicPartition  { return nil }
 func (c *fakeConsumer) Lag() map[record.TopicPartition]int64 { return nil }
+func (c *fakeConsumer) TopicID(_ context.Context, topic string) (string, error) {
+	return "id of " + topic, c.away
+}
 func (c *fakeConsumer) Stalled() time.Duration {
 	d := c.stalled
 	c.stalled = 0

@@ -38,6 +38,7 @@ type Consumer interface {
 	Position(parts []record.TopicPartition) map[record.TopicPartition]int64
 	Assignment() []record.TopicPartition
 	Lag() map[record.TopicPartition]int64
+	TopicID(ctx context.Context, topic string) (string, error)
 	Stalled() time.Duration
 	Unreachable(d time.Duration) error
 	Commit(ctx context.Context, offsets map[record.TopicPartition]int64) error

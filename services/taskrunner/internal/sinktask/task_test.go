@@ -603,3 +603,14 @@ func TestATaskThatCannotJoinComplainsOnceAndNotWhilePaused(t *testing.T) {
 		require.NoError(t, b.ended())
 	})
 }
+
+func TestFencingTellsTheTermAndTheTopicsIdentity(t *testing.T) {
+	t.Parallel()
+	a := (*pluginContext)(&task{Deps: &Deps{FlushTimeout: patience}, spec: cluster.JobSpec{Job: cluster.TaskJob("uid", 3), Epoch: 7}, consumer: &fakeConsumer{}})
+	name, epoch := a.Term()
+	require.Equal(t, "uid/3", name)
+	require.EqualValues(t, 7, epoch)
+	id, err := a.TopicID(t.Context(), "t")
+	require.NoError(t, err)
+	require.Equal(t, "id of t", id)
+}
