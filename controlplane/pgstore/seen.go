@@ -15,7 +15,7 @@ const (
 	sqlShownSince = `
 SELECT pg_current_snapshot()::text, pg_postmaster_start_time()::text, coalesce(l.pruned >= pg_snapshot_xmin($1::pg_snapshot), false),
     ARRAY (SELECT c.name FROM shown_changes c
-        WHERE c.xid >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(c.xid, $1::pg_snapshot) LIMIT $2)
+        WHERE c.xid >= pg_snapshot_xmin($1::pg_snapshot) AND NOT pg_visible_in_snapshot(c.xid, $1::pg_snapshot) ORDER BY c.xid LIMIT $2)
 FROM shown_log l`
 
 	sqlShownPrune = `

@@ -170,7 +170,7 @@ func (h *Herder) Tasks(ctx context.Context, name string) ([]TaskInfo, error) {
 func (h *Herder) Status(ctx context.Context, name string) (json.RawMessage, error) {
 	v, err := h.store.LastConnector(ctx, name)
 	if err == nil && v.Status != nil {
-		return appendStatus(nil, v), nil
+		return appendStatus(make([]byte, 0, 512), v), nil
 	}
 	if err == nil || cluster.Is(err, cluster.NotFound) {
 		err = cluster.Errorf(cluster.NotFound, "No status found for connector %s", name)

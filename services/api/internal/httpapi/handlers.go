@@ -38,23 +38,14 @@ func (r *request) argument(name, absent string) string {
 
 // taskBad tells whether a route's task number is none: then there is no such path.
 func taskBad(route *tableRoute, params []string) bool {
-	for i, p := range paramNames(route.segments) {
-		if p == "{task}" {
+	for i, name := range route.names {
+		if name == "{task}" {
 			if _, err := strconv.ParseInt(params[i], 10, 32); err != nil {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-func paramNames(segments []string) (names []string) {
-	for _, s := range segments {
-		if strings.HasPrefix(s, "{") {
-			names = append(names, s)
-		}
-	}
-	return names
 }
 
 func (r *request) task() int {

@@ -11,18 +11,38 @@ import (
 )
 
 // table finds routes. It works on the raw path and decodes each segment once: a name may contain an encoded slash.
-type table struct{ routes map[int][]tableRoute } // by the number of segments
+type table struct{ paths map[int][]*tablePath } // by the number of segments; no two match the same path
+
+// tablePath are the routes of one pattern.
+type tablePath struct {
+	segments []string
+	routes   []*tableRoute
+	allowed  []string // methods, for OPTIONS
+}
 
 type tableRoute struct {
 	Route
-	segments []string
+	names []string // of the parameters
 }
 
 func newTable(routes []Route) table {
-	t := table{map[int][]tableRoute{}}
+	t := table{map[int][]*tablePath{}}
+	byPattern := map[string]*tablePath{}
 	for _, r := range routes {
-		parts := segments(r.Pattern)
-		t.routes[len(parts)] = append(t.routes[len(parts)], tableRoute{r, parts})
+		p := byPattern[r.Pattern]
+		if p == nil {
+			p = &tablePath{segments: segments(r.Pattern)}
+			byPattern[r.Pattern] = p
+			t.paths[len(p.segments)] = append(t.paths[len(p.segments)], p)
+		}
+		p.routes = append(p.routes, &tableRoute{r, p.params(slices.Clone(p.segments))})
+		p.allowed = append(p.allowed, r.Method)
+	}
+	for _, p := range byPattern {
+		if slices.Contains(p.allowed, http.MethodGet) {
+			p.allowed = append(p.allowed, http.MethodHead)
+		}
+		p.allowed = append(p.allowed, http.MethodOptions)
 	}
 	return t
 }
@@ -38,15 +58,27 @@ func segments(path string) []string {
 
 // illegal tells whether a path has characters that must be escaped, or is none.
 func illegal(rawPath string) bool {
-	return !strings.HasPrefix(rawPath, "/") || strings.ContainsAny(rawPath, "[]{}\"<>|^\\`") ||
-		strings.ContainsFunc(rawPath, func(c rune) bool { return c <= ' ' || c >= 0x7f })
+	if !strings.HasPrefix(rawPath, "/") {
+		return true
+	}
+	for i := range len(rawPath) {
+		switch c := rawPath[i]; c {
+		case '[', ']', '{', '}', '"', '<', '>', '|', '^', '\\', '`':
+			return true
+		default:
+			if c <= ' ' || c >= 0x7f {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // matrix parameters end a segment and are passed over.
 var matrix = regexp.MustCompile(`;[^/]*`)
 
-// find returns the routes of a raw path with the decoded parameters. bad: a segment can't be decoded.
-func (t table) find(rawPath string) (found []tableRoute, params []string, bad bool) {
+// find returns the routes of a raw path, nil if there are none, with the decoded parameters. bad: a segment can't be decoded.
+func (t table) find(rawPath string) (found *tablePath, params []string, bad bool) {
 	if illegal(rawPath) {
 		return nil, nil, true
 	}
@@ -61,47 +93,46 @@ func (t table) find(rawPath string) (found []tableRoute, params []string, bad bo
 		}
 		parts[i] = decoded
 	}
-	for _, r := range t.routes[len(parts)] {
-		if values, ok := match(r.segments, parts); ok {
-			found, params = append(found, r), values
+	for _, p := range t.paths[len(parts)] {
+		if p.match(parts) {
+			return p, p.params(parts), false
 		}
 	}
-	return found, params, false
+	return nil, nil, false
 }
 
-func match(pattern, parts []string) (params []string, ok bool) {
-	if len(pattern) != len(parts) {
-		return nil, false
+// match takes as many parts as the path has segments.
+func (p *tablePath) match(parts []string) bool {
+	for i, s := range p.segments {
+		if s[0] == '{' && parts[i] == "" || s[0] != '{' && s != parts[i] {
+			return false
+		}
 	}
-	for i, p := range pattern {
-		switch {
-		case strings.HasPrefix(p, "{"):
-			if parts[i] == "" {
-				return nil, false
-			}
+	return true
+}
+
+// params are the parts that stand for segments in braces. They lie in the memory of parts.
+func (p *tablePath) params(parts []string) []string {
+	params := parts[:0]
+	for i, s := range p.segments {
+		if s[0] == '{' {
 			params = append(params, parts[i])
-		case p != parts[i]:
-			return nil, false
 		}
 	}
-	return params, true
+	return params
 }
 
-// pick chooses the route of a method; HEAD is GET. allowed are the methods of the path, for OPTIONS.
-func pick(found []tableRoute, method string) (r *tableRoute, allowed []string) {
+// pick chooses the route of a method, nil if there is none; HEAD is GET.
+func (p *tablePath) pick(method string) *tableRoute {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
-	for i := range found {
-		if found[i].Method == method {
-			r = &found[i]
+	for _, r := range p.routes {
+		if r.Method == method {
+			return r
 		}
-		allowed = append(allowed, found[i].Method)
 	}
-	if slices.Contains(allowed, http.MethodGet) {
-		allowed = append(allowed, http.MethodHead)
-	}
-	return r, append(allowed, http.MethodOptions)
+	return nil
 }
 
 // unsupported tells whether a request's Content-Type is refused: on every method it must be JSON if it is there, and where
