@@ -66,7 +66,12 @@ func reads(ctx context.Context, b *bed, r *report) error {
 	if err = errors.Join(err, body.Close()); err != nil {
 		return err
 	}
-	constant, stop, err := startConstant(ctx, b.Dir, string(text))
+	constant, stop, err := startConstant(ctx, b.Dir, "-body", string(text))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = stop() }()
+	bare, stop, err := startConstant(ctx, b.Dir, "-bare", "-body", string(text))
 	if err != nil {
 		return err
 	}
@@ -85,6 +90,7 @@ func reads(ctx context.Context, b *bed, r *report) error {
 		rates []float64
 		n     int64
 	}{
+		{name: "framework", load: load{bare, b10Conns, of(b10Connectors)}},
 		{name: "constant", load: load{constant, b10Conns, of(b10Connectors)}},
 		{name: "millrace", load: load{api, b10Conns, of(b10Connectors)}},
 		{name: "connect", load: load{strings.TrimPrefix(connect.Base, "http://"), b10Conns, of(b10Peers)}},
@@ -110,8 +116,9 @@ func reads(ctx context.Context, b *bed, r *report) error {
 		r.add("status_rps_spread", slices.Max(a.rates)/slices.Min(a.rates), "", len(a.rates), "")
 	}
 	r.arm = ""
-	r.add("status_ratio_to_constant", median(arms[1].rates)/median(arms[0].rates), "", rounds, "≥ 0.5")
-	r.add("status_ratio_to_connect", median(arms[1].rates)/median(arms[2].rates), "", rounds, "≥ 2")
+	r.add("status_ratio_to_constant", median(arms[2].rates)/median(arms[1].rates), "", rounds, "≥ 0.5")
+	r.add("status_ratio_to_framework", median(arms[2].rates)/median(arms[0].rates), "", rounds, "")
+	r.add("status_ratio_to_connect", median(arms[2].rates)/median(arms[3].rates), "", rounds, "≥ 2")
 	return nil
 }
 
@@ -194,7 +201,7 @@ func fill(ctx context.Context, database string, n int) (err error) {
 }
 
 // startConstant starts the server that answers one body.
-func startConstant(ctx context.Context, dir, body string) (addr string, stop func() error, err error) {
+func startConstant(ctx context.Context, dir string, args ...string) (addr string, stop func() error, err error) {
 	binary := filepath.Join(dir, "constant")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./services/api/internal/httpapi/constant").CombinedOutput(); err != nil { //nolint:gosec // our own
 		return "", nil, fmt.Errorf("building the constant server: %w\n%s", err, out)
@@ -204,7 +211,7 @@ func startConstant(ctx context.Context, dir, body string) (addr string, stop fun
 		return "", nil, err
 	}
 	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	proc, err := childproc.Start(exec.Command(binary, "-listen", addr, "-body", body), syscall.SIGKILL) //nolint:gosec,noctx // it outlives ctx
+	proc, err := childproc.Start(exec.Command(binary, append([]string{"-listen", addr}, args...)...), syscall.SIGKILL) //nolint:gosec,noctx // it outlives ctx
 	if err != nil {
 		return "", nil, err
 	}

@@ -38,8 +38,8 @@ var benches = map[string]bench{
 		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 25 records a second each.", run: failover},
 	"B10": {about: "What reads cost with 10,000 connectors of one task each, all RUNNING, written to the store as an api, a scheduler and a runner would, of which none but the api runs then. " +
 		"The list has the configurations and the statuses of all, asked for by one client. " +
-		"Statuses are asked for by 32 connections of one client on the same machine, in turn of the api (any of the 10,000), of an HTTP server of the same framework that answers one body of the same size, " +
-		"and of Kafka Connect (any of 20 connectors). Rates are medians over the rounds, spread is the greatest by the smallest.", apiOnly: true, run: reads},
+		"Statuses are asked for by 32 connections of one client on the same machine, in turn of the api (any of the 10,000), of the same api whose store has one constant answer at hand (constant), " +
+		"of an HTTP server of the same framework that has but one handler and answers that body (framework), and of Kafka Connect (any of 20 connectors). Rates are medians over the rounds, spread is the greatest by the smallest.", apiOnly: true, run: reads},
 }
 
 // bed is what a benchmark runs on.
