@@ -1,13 +1,16 @@
 package pgstore_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 
@@ -142,4 +145,25 @@ func TestSeen_a_change_that_commits_late_is_not_missed(t *testing.T) {
 	kind(cluster.TypeSink)
 	require.NoError(t, tx.Commit(t.Context()))
 	kind(cluster.TypeSource)
+}
+
+func TestSeen_finds_changes_by_the_index_though_the_planner_knows_nothing_of_the_table(t *testing.T) {
+	t.Parallel()
+	_, schema := open(t)
+	conn, err := pgx.Connect(t.Context(), database(t))
+	require.NoError(t, err)
+	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost
+	_, err = conn.Exec(t.Context(), "SET search_path TO "+pgx.Identifier{schema}.Sanitize())
+	require.NoError(t, err)
+	_, err = conn.Exec(t.Context(), `INSERT INTO shown_changes (name) SELECT 'c' || i FROM generate_series(1, 60000) i`)
+	require.NoError(t, err)
+	var now string
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT pg_current_snapshot()::text`).Scan(&now))
+	for range 8 { // a plan for this snapshot, and later one for all
+		rows, err := conn.Query(t.Context(), "EXPLAIN "+pgstore.SQLShownSince, now, 2001)
+		require.NoError(t, err)
+		plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		require.Contains(t, strings.Join(plan, "\n"), "shown_changes_xid")
+	}
 }

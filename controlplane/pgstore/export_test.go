@@ -1,0 +1,4 @@
+package pgstore
+
+// SQLShownSince asks what has changed.
+const SQLShownSince = sqlShownSince
