@@ -42,6 +42,7 @@ type jsonConverter struct {
 	last   *data.Schema            // the schema in it
 	names  map[string]any          // names of members of schemaless objects
 	places []jsontree.Node         // where the fields of the structs at work are
+	view   bool                    // the text stays as it is: values may be views of it
 	lost   bool                    // a value became null because it is not of its type
 }
 
@@ -101,6 +102,13 @@ func (c *jsonConverter) FromConnect(_ string, schema *data.Schema, value any) ([
 
 // maxKept is the size of a buffer that is worth keeping for the next value.
 const maxKept = 1 << 20
+
+// View implements converter.Viewer.
+func (c *jsonConverter) View(topic string, b []byte) (data.SchemaAndValue, error) {
+	c.view = true
+	defer func() { c.view = false }()
+	return c.ToConnect(topic, b)
+}
 
 func (c *jsonConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, error) {
 	if b == nil {

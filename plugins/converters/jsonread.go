@@ -3,6 +3,7 @@ package converters
 import (
 	"errors"
 	"strconv"
+	"unsafe"
 
 	"github.com/millrace/millrace/internal/jsontree"
 	"github.com/millrace/millrace/plugins/converters/jsonschema"
@@ -40,7 +41,7 @@ func (c *jsonConverter) value(s *data.Schema, n jsontree.Node) (any, error) {
 		return c.float(n, 64), nil
 	case data.String:
 		if kind == jsontree.String {
-			return c.tree.Text(n), nil
+			return c.text(n), nil
 		}
 		c.lost = true
 		return nil, nil
@@ -85,7 +86,7 @@ func (c *jsonConverter) any(n jsontree.Node) (any, error) {
 	case jsontree.Number:
 		return c.float(n, 64), nil
 	case jsontree.String:
-		return t.Text(n), nil
+		return c.text(n), nil
 	case jsontree.Array:
 		list := make([]any, 0, t.Len(n))
 		for e := t.First(n); e != t.End(n); e = t.Next(e) {
@@ -109,6 +110,17 @@ func (c *jsonConverter) any(n jsontree.Node) (any, error) {
 	default:
 		return nil, nil
 	}
+}
+
+// text is a string.
+func (c *jsonConverter) text(n jsontree.Node) string {
+	if c.view && c.tree.Plain(n) {
+		if raw := c.tree.Raw(n); len(raw) > 0 {
+			return unsafe.String(&raw[0], len(raw))
+		}
+		return ""
+	}
+	return c.tree.Text(n)
 }
 
 // Objects have the same names again and again: so many names, up to such a length, are kept.

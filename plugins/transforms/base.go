@@ -16,6 +16,9 @@ type base struct {
 // Close has nothing to release.
 func (*base) Close() error { return nil }
 
+// Careful implements transform.Careful.
+func (*base) Careful() {}
+
 // operand is the part of the record that the transformation works on.
 func (b *base) operand(r *transform.Record) (*data.Schema, any) {
 	if b.key {

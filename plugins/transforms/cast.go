@@ -21,6 +21,7 @@ type cast struct {
 	fields  []config.Cast
 	types   map[string]data.Type
 	schemas cache[*castPlan]
+	done    []any // values that were cast
 }
 
 // castPlan is what becomes of a schema: of each field, the type that it is cast to, or 0.
@@ -101,15 +102,21 @@ func (c *cast) schemaless(r *transform.Record, v any) error {
 	if err != nil {
 		return err
 	}
-	out := m.Clone()
+	done := c.done[:0] // before anything changes: a later one may fail
 	for _, one := range c.fields {
 		field, _ := m.Get(one.Field)
 		v, err := castValue(nil, field, c.types[one.Field])
 		if err != nil {
 			return err
 		}
-		out.Set(one.Field, v)
+		done = append(done, v)
 	}
+	out := r.Mutable(m)
+	for i, one := range c.fields {
+		out.Set(one.Field, done[i])
+	}
+	clear(done)
+	c.done = done
 	c.update(r, nil, out)
 	return nil
 }

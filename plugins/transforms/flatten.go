@@ -39,6 +39,7 @@ func (f *flatten) Apply(r *transform.Record) (bool, error) {
 		if err := f.flattenMap(m, "", out); err != nil {
 			return false, err
 		}
+		r.Made(out)
 		f.update(r, nil, out)
 		return true, nil
 	}

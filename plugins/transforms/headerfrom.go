@@ -90,10 +90,7 @@ func (h *headerFrom) schemaless(r *transform.Record, v any) error {
 	if err != nil {
 		return err
 	}
-	all, out := h.room(r), m
-	if h.move {
-		out = m.Clone()
-	}
+	all := h.room(r)
 	for i, field := range h.fields {
 		v, _ := m.Get(field)
 		one, err := header.New(h.headers[i], nil, v)
@@ -101,12 +98,15 @@ func (h *headerFrom) schemaless(r *transform.Record, v any) error {
 			return err
 		}
 		all = append(all, one)
-		if h.move {
-			out.Delete(field)
-		}
 	}
 	r.Headers = all
-	h.update(r, nil, out)
+	if h.move {
+		m = r.Mutable(m)
+		for _, field := range h.fields {
+			m.Delete(field)
+		}
+		h.update(r, nil, m)
+	}
 	return nil
 }
 

@@ -26,7 +26,10 @@ func (h *hoistField) Configure(props map[string]string) error {
 func (h *hoistField) Apply(r *transform.Record) (bool, error) {
 	s, v := h.operand(r)
 	if s == nil {
-		h.update(r, nil, data.MapOf(h.field, v))
+		r.Share() // v is now inside another
+		out := data.MapOf(h.field, v)
+		r.Made(out)
+		h.update(r, nil, out)
 		return true, nil
 	}
 	schema, ok := h.schemas.get(s)

@@ -140,14 +140,17 @@ func (f *insertField) schemaless(r *transform.Record, v any) error {
 	if err != nil {
 		return err
 	}
-	out := m.Clone()
+	var values [5]any // as many as can be inserted
+	var given [5]bool
 	for i := range f.added {
-		v, ok, err := f.added[i].value(r, true)
-		if err != nil {
+		if values[i], given[i], err = f.added[i].value(r, true); err != nil {
 			return err
 		}
-		if ok {
-			out.Set(f.added[i].name, v)
+	}
+	out := r.Mutable(m)
+	for i := range f.added {
+		if given[i] {
+			out.Set(f.added[i].name, values[i])
 		}
 	}
 	f.update(r, nil, out)

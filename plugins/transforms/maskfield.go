@@ -26,6 +26,7 @@ type maskField struct {
 	custom      bool
 	replacement string
 	schemas     cache[[]bool] // of each field, whether it is masked
+	done        []any         // values that were masked
 }
 
 func (m *maskField) Configure(props map[string]string) error {
@@ -78,14 +79,20 @@ func (m *maskField) schemaless(r *transform.Record, v any) error {
 	if err != nil {
 		return err
 	}
-	out := in.Clone()
+	done := m.done[:0] // before anything changes: a later one may fail
 	for _, name := range m.names {
 		v, _ := in.Get(name)
 		if v, err = m.mask(v); err != nil {
 			return err
 		}
-		out.Set(name, v)
+		done = append(done, v)
 	}
+	out := r.Mutable(in)
+	for i, name := range m.names {
+		out.Set(name, done[i])
+	}
+	clear(done)
+	m.done = done
 	m.update(r, nil, out)
 	return nil
 }

@@ -1,6 +1,8 @@
 package transforms
 
 import (
+	"strings"
+
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/transform"
@@ -20,6 +22,7 @@ type replaceField struct {
 	base
 	exclude, include map[string]bool
 	renames          map[string]string
+	keys             map[string]any // of schemaless records: what each becomes; nil where it is left out
 	schemas          cache[*replacePlan]
 }
 
@@ -40,6 +43,7 @@ func (f *replaceField) Configure(props map[string]string) error {
 	}
 	f.defaults, f.schemas = v.Bool(nullsName), cache[*replacePlan]{}
 	f.exclude, f.include, f.renames = setOf(v.List("exclude")), setOf(v.List("include")), map[string]string{}
+	f.keys = map[string]any{}
 	for _, p := range pairs {
 		f.renames[p.Left] = p.Right
 	}
@@ -63,6 +67,24 @@ func (f *replaceField) name(field string) (string, bool) {
 		return renamed, true
 	}
 	return field, true
+}
+
+// maxKeys is how many different keys are remembered.
+const maxKeys = 1000
+
+// key is what a key of a schemaless record becomes; false when it is left out.
+func (f *replaceField) key(key any) (any, bool) {
+	field := key.(string) //nolint:forcetypeassert // all were looked at
+	renamed, known := f.keys[field]
+	if !known {
+		if name, keep := f.name(field); keep {
+			renamed = name
+		}
+		if len(f.keys) < maxKeys {
+			f.keys[strings.Clone(field)] = renamed
+		}
+	}
+	return renamed, renamed != nil
 }
 
 func (f *replaceField) Apply(r *transform.Record) (bool, error) {
@@ -96,16 +118,13 @@ func (f *replaceField) schemaless(r *transform.Record, v any) error {
 	if err != nil {
 		return err
 	}
-	out := data.NewMap(m.Len())
-	for k, v := range m.All() {
-		field, err := fieldName(k)
-		if err != nil {
+	for k := range m.All() {
+		if _, err := fieldName(k); err != nil {
 			return err
 		}
-		if name, keep := f.name(field); keep {
-			out.Set(name, v)
-		}
 	}
+	out := r.Mutable(m)
+	out.Rename(f.key)
 	f.update(r, nil, out)
 	return nil
 }

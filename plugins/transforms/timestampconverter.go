@@ -80,7 +80,7 @@ func (c *timestampConverter) Apply(r *transform.Record) (bool, error) {
 	var err error
 	switch {
 	case s == nil:
-		v, err = c.schemaless(v)
+		v, err = c.schemaless(r, v)
 	case c.field == "":
 		s, v, err = c.whole(s, v)
 	default:
@@ -92,7 +92,7 @@ func (c *timestampConverter) Apply(r *transform.Record) (bool, error) {
 	return true, err
 }
 
-func (c *timestampConverter) schemaless(v any) (any, error) {
+func (c *timestampConverter) schemaless(r *transform.Record, v any) (any, error) {
 	if v == nil || c.field == "" {
 		return c.inferred(v)
 	}
@@ -100,11 +100,14 @@ func (c *timestampConverter) schemaless(v any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := m.Clone()
 	field, _ := m.Get(c.field)
 	converted, err := c.inferred(field)
+	if err != nil {
+		return nil, err
+	}
+	out := r.Mutable(m)
 	out.Set(c.field, converted)
-	return out, err
+	return out, nil
 }
 
 func (c *timestampConverter) whole(s *data.Schema, v any) (*data.Schema, any, error) {

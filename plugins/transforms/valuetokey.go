@@ -56,6 +56,7 @@ func (k *valueToKey) Apply(r *transform.Record) (bool, error) {
 			}
 			out.Set(k.paths[i].text, v)
 		}
+		r.Made(out)
 		r.KeySchema, r.Key = nil, out
 		return true, nil
 	}

@@ -23,7 +23,7 @@ type Converter interface {
 	// FromConnect encodes. nil bytes without error is a Kafka null (a tombstone).
 	FromConnect(topic string, schema *data.Schema, value any) ([]byte, error)
 	// ToConnect decodes; nil bytes are a Kafka null. The bytes may be a view that dies with the batch: a converter that
-	// keeps them must copy.
+	// keeps them must copy. A map without a schema belongs to the caller, who may change it.
 	ToConnect(topic string, b []byte) (data.SchemaAndValue, error)
 }
 

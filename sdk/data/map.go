@@ -137,6 +137,38 @@ func (m *Map) Delete(key any) {
 	}
 }
 
+// Rename gives entries other keys and drops those that f does not keep. Where a new key is there already, the entry before keeps
+// its place and takes the value, as with Set.
+func (m *Map) Rename(f func(key any) (renamed any, keep bool)) {
+	all, changed := m.entries, false
+	m.entries, m.index = m.entries[:0], nil
+	for _, e := range all {
+		key, keep := f(e.key)
+		if !keep {
+			continue
+		}
+		changed = changed || !sameKey(key, e.key)
+		if changed { // until then all keys are different
+			if i := m.find(key); i >= 0 {
+				m.entries[i].value = e.value
+				continue
+			}
+		}
+		m.entries = append(m.entries, entry{key, e.value})
+	}
+	clear(all[len(m.entries):])
+	if len(m.entries) > smallMap {
+		m.reindex()
+	}
+}
+
+// sameKey tells whether two keys are equal without looking at much; false may be wrong.
+func sameKey(a, b any) bool {
+	s, ok := a.(string)
+	t, also := b.(string)
+	return ok && also && s == t
+}
+
 // Len is the number of entries.
 func (m *Map) Len() int {
 	if m == nil {

@@ -5,8 +5,8 @@
 // The requests are those of the recordings in tests/e2e/rest; without a name, those that a plain worker answers. Its last line
 // is "N requests, M intended differences, K unexplained". Java and Maven are needed.
 //
-// What Kafka Connect answers to the requests that are made up here, validations of every key of every connector, is recorded
-// in tests/e2e/rest/testdata/oracle, which the tests replay without Java.
+// What Kafka Connect answers is recorded in tests/e2e/rest/testdata, which the tests replay without Java: all validations of every
+// key of every connector, which are made up here, and of the other recordings each row whose answer has become another.
 package main
 
 import (
@@ -142,11 +142,16 @@ func compare(ctx context.Context, dir, binary, file string) (n int, differ []res
 		recording, n, differ, err := rest.AskValidations(rest.Target{Base: connect.Base, Dir: theirs, Version: servers.ConnectVersion},
 			rest.Target{Base: "http://" + addr, Dir: ours, Version: connectors.Version})
 		if err == nil {
-			err = rest.Pack(testdata, rest.Recorded, recording)
+			err = rest.Write(testdata, rest.Recorded, recording)
 		}
 		return n, differ, err
 	}
 	write := rest.Written[file]
-	return rest.Ask(file, rest.Target{Base: connect.Base, Dir: theirs, Write: write, Version: servers.ConnectVersion},
+	asked, err := rest.Ask(file, rest.Target{Base: connect.Base, Dir: theirs, Write: write, Version: servers.ConnectVersion},
 		rest.Target{Base: "http://" + addr, Dir: ours, Write: write, Version: connectors.Version, Ours: rest.Ours})
+	if err == nil && len(asked.Renewed) > 0 {
+		fmt.Printf("%s: recorded anew: %s\n", file, strings.Join(asked.Renewed, ", "))
+		err = rest.Write(testdata, file, asked.Now)
+	}
+	return asked.Requests, asked.Differ, err
 }

@@ -18,8 +18,13 @@ type answered struct {
 	body   []byte
 }
 
-// Pack writes a recording into the folder of the recordings. What is the same is the same file.
-func Pack(dir, name string, recording []byte) error {
+// Write writes a recording into the folder of the recordings, packed if it is packed there, or new. What is the same is the same
+// file.
+func Write(dir, name string, recording []byte) error {
+	path := filepath.Join(dir, filepath.FromSlash(name)+".jsonl")
+	if _, err := os.Stat(path); err == nil {
+		return os.WriteFile(path, recording, 0o644) //nolint:gosec // for everybody to read
+	}
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
@@ -31,11 +36,10 @@ func Pack(dir, name string, recording []byte) error {
 	if err := z.Close(); err != nil {
 		return err
 	}
-	path := filepath.Join(dir, filepath.FromSlash(name)+".jsonl.gz")
 	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o644) //nolint:gosec // for everybody to read
+	return os.WriteFile(path+".gz", b.Bytes(), 0o644) //nolint:gosec // for everybody to read
 }
 
 // recorded is the last answer as a line of a recording: without what varies from run to run, and of a long answer to a

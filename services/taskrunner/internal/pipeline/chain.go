@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/transform"
@@ -25,6 +26,8 @@ type link struct {
 	t      transform.Transformation
 	when   transform.Predicate // nil: always
 	negate bool
+
+	careful bool // it says where else it keeps a record's maps
 }
 
 func newChain(o Options) (c *chain, err error) {
@@ -49,6 +52,7 @@ func newChain(o Options) (c *chain, err error) {
 		}
 		c.links = append(c.links, link{class: p.Class, t: p.NewTransformation(), negate: strings.EqualFold(strings.TrimSpace(o.Config[prefix+"negate"]), "true")})
 		l := &c.links[len(c.links)-1]
+		_, l.careful = l.t.(transform.Careful)
 		if err := l.t.Configure(props); err != nil {
 			return c, unusable(err)
 		}
@@ -128,6 +132,9 @@ func (l *link) run(r *transform.Record) (keep bool, err error) {
 			return true, err
 		}
 	}
+	if !l.careful {
+		defer r.Share()
+	}
 	return l.t.Apply(r)
 }
 
@@ -160,6 +167,14 @@ func (c *chain) again(ctx context.Context, tol *tolerance, at *place, l *link, c
 // sink runs the chain on a sink record. Where it was read stays what it was.
 func (c *chain) sink(ctx context.Context, tol *tolerance, at *place, r *record.Sink) (bool, error) {
 	c.r = transform.Record{Sink: *r}
+	for _, part := range [...]struct {
+		s *data.Schema
+		v any
+	}{{r.KeySchema, r.Key}, {r.ValueSchema, r.Value}} {
+		if m, ok := part.v.(*data.Map); ok && part.s == nil { // a converter makes it for this record
+			c.r.Made(m)
+		}
+	}
 	keep, err := c.apply(ctx, tol, at)
 	c.r.OriginalTopic, c.r.OriginalPartition, c.r.OriginalOffset = r.OriginalTopic, r.OriginalPartition, r.OriginalOffset
 	*r = c.r.Sink
