@@ -46,6 +46,7 @@ var suites = map[string]func(t *testing.T, p plugin.Plugin){
 	"header_converter org.apache.kafka.connect.storage.SimpleHeaderConverter": simpleHeaderConverter,
 	"converter io.confluent.connect.avro.AvroConverter":                       avroConverter,
 	"converter io.confluent.connect.json.JsonSchemaConverter":                 jsonSchemaConverter,
+	"converter io.confluent.connect.protobuf.ProtobufConverter":               protobufConverter,
 	"converter org.apache.kafka.connect.converters.BooleanConverter":          booleanConverter,
 	"header_converter org.apache.kafka.connect.converters.BooleanConverter":   booleanConverter,
 	"converter org.apache.kafka.connect.converters.ShortConverter":            numberConverter(data.Int16Schema, int16(-2)),
@@ -252,6 +253,13 @@ func jsonSchemaConverter(t *testing.T, p plugin.Plugin) {
 	const url = "mock://conformance-json"
 	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schema.registry.url": url},
 		{"schema.registry.url": url, "decimal.format": "numeric", "object.additional.properties": "false"}}, Samples: ofRegistry()})
+}
+
+func protobufConverter(t *testing.T, p plugin.Plugin) {
+	bad := sv(data.StringSchema, int32(7))
+	const url = "mock://conformance-protobuf"
+	convertertest.Run(t, convertertest.Harness{Plugin: p, Refuses: &bad, Config: []map[string]string{{"schema.registry.url": url},
+		{"schema.registry.url": url, "enhanced.protobuf.schema.support": "true", "wrapper.for.nullables": "true"}, {"schema.registry.url": url, "optional.for.nullables": "true"}}, Samples: ofRegistry()})
 }
 
 func simpleHeaderConverter(t *testing.T, p plugin.Plugin) {

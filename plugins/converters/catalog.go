@@ -1,12 +1,13 @@
 // Package converters holds the converters that come with Kafka: strings, bytes, booleans, numbers, JSON, and the header
 // converter that finds out what a text is. They keep their Java class names and keys. Those over a schema registry are in
-// folders of their own, avro and jsonschema, with registry for what they have in common.
+// folders of their own, avro, jsonschema and protobuf, with registry for what they have in common.
 //
 // Start reading at All, the only list of them.
 package converters
 
 import (
 	"github.com/millrace/millrace/plugins/converters/avro"
+	"github.com/millrace/millrace/plugins/converters/protobuf"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/plugin"
@@ -37,6 +38,7 @@ func All() []plugin.Plugin {
 	all = append(all, plugin.Plugin{Class: avro.Class, Kind: plugin.Converter, Version: Version, Def: avro.Def, Doc: "Avro, with schemas in a schema registry.", NewConverter: avro.New})
 	all = append(all, plugin.Plugin{Class: "io.confluent.connect.json.JsonSchemaConverter", Kind: plugin.Converter, Version: Version, Def: jsonSchemaDef,
 		Doc: "JSON, with schemas in a schema registry.", NewConverter: func() converter.Converter { return &jsonSchemaConverter{} }})
+	all = append(all, plugin.Plugin{Class: protobuf.Class, Kind: plugin.Converter, Version: Version, Def: protobuf.Def, Doc: "Protobuf, with schemas in a schema registry.", NewConverter: protobuf.New})
 	return append(all, plugin.Plugin{Class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Kind: plugin.HeaderConverter, Version: Version,
 		Def: &config.Def{}, Doc: "Header values as text, whose type is guessed when they are read.",
 		NewHeaderConverter: func() converter.HeaderConverter { return simpleHeader{} }})

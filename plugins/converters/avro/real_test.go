@@ -1,10 +1,8 @@
 package avro
 
 import (
-	"bytes"
-	"crypto/rand"
 	"encoding/json"
-	"io"
+	"maps"
 	"net/http"
 	"testing"
 
@@ -13,54 +11,24 @@ import (
 	"github.com/millrace/millrace/plugins/converters/registry"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
-	"github.com/millrace/millrace/tests/servers"
+	"github.com/millrace/millrace/tests/conformance/convertertest"
 )
 
-// server is a real registry, spoken to as an administrator does.
-type server struct {
-	*testing.T
-	url string
-}
-
-func real(t *testing.T) (s server, topic string) {
+func over(t *testing.T, r convertertest.Registry, props map[string]string) *Converter {
 	t.Helper()
-	return server{t, servers.Registry(t)}, rand.Text()
-}
-
-func (s server) ask(method, path string, body any) (answer map[string]any) {
-	s.Helper()
-	text, err := json.Marshal(body)
-	require.NoError(s, err)
-	req, err := http.NewRequestWithContext(s.Context(), method, s.url+path, bytes.NewReader(text))
-	require.NoError(s, err)
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(s, err)
-	defer resp.Body.Close()
-	got, err := io.ReadAll(resp.Body)
-	require.NoError(s, err)
-	require.Equal(s, 200, resp.StatusCode, "%s %s: %s", method, path, got)
-	_ = json.Unmarshal(got, &answer) // some answers are no objects
-	return answer
-}
-
-func (s server) with(props map[string]string) *Converter {
-	s.Helper()
-	all := map[string]string{"schema.registry.url": s.url}
-	for k, v := range props {
-		all[k] = v
-	}
-	return with(s.T, "", all)
+	all := map[string]string{"schema.registry.url": r.URL}
+	maps.Copy(all, props)
+	return with(t, "", all)
 }
 
 func TestAvro_with_a_real_registry(t *testing.T) {
 	t.Parallel()
-	s, topic := real(t)
-	writer, reader := s.with(nil), s.with(nil)
+	s, topic := convertertest.Real(t)
+	writer, reader := over(t, s, nil), over(t, s, nil)
 	sent := structOf(t, customer(), int64(7), "Ada")
 	b, err := writer.FromConnect(topic, customer(), sent)
 	require.NoError(t, err)
-	kept := s.ask(http.MethodGet, "/subjects/"+topic+"-value/versions/latest", nil)
+	kept := s.Ask(http.MethodGet, "/subjects/"+topic+"-value/versions/latest", nil)
 	own, err := writer.own(customer())
 	require.NoError(t, err)
 	require.JSONEq(t, own.String(), kept["schema"].(string))
@@ -96,18 +64,18 @@ func TestAvro_with_a_real_registry(t *testing.T) {
 
 func TestAvro_with_a_real_registry_that_refuses(t *testing.T) {
 	t.Parallel()
-	s, topic := real(t)
-	c := s.with(nil)
+	s, topic := convertertest.Real(t)
+	c := over(t, s, nil)
 	_, err := c.FromConnect(topic, customer(), structOf(t, customer(), int64(7)))
 	require.NoError(t, err)
-	s.ask(http.MethodPut, "/config/"+topic+"-value", map[string]string{"compatibility": "BACKWARD"})
+	s.Ask(http.MethodPut, "/config/"+topic+"-value", map[string]string{"compatibility": "BACKWARD"})
 	must := data.StructOf([]data.Field{{Name: "must", Schema: data.Int32Schema}}, data.Name("shop.Customer"))
 	_, err = c.FromConnect(topic, must, structOf(t, must, int32(1)))
 	require.Equal(t, connecterr.Config, connecterr.KindOf(err), "%v", err)
 	require.Contains(t, err.Error(), "Failed to access Avro data from topic "+topic+" : Error registering Avro schema")
 	require.Contains(t, err.Error(), "error code: 409")
 
-	absent := s.with(map[string]string{"auto.register.schemas": "false"})
+	absent := over(t, s, map[string]string{"auto.register.schemas": "false"})
 	_, err = absent.FromConnect("no-"+topic, customer(), structOf(t, customer(), int64(7)))
 	require.True(t, connecterr.IsData(err), "%v", err)
 	require.Contains(t, err.Error(), "error code: 40401")
@@ -120,10 +88,10 @@ func TestAvro_with_a_real_registry_that_refuses(t *testing.T) {
 
 func TestAvro_with_a_real_registry_by_given_schemas_and_references(t *testing.T) {
 	t.Parallel()
-	s, topic := real(t)
+	s, topic := convertertest.Real(t)
 	ref := "ref-" + topic
-	s.ask(http.MethodPost, "/subjects/"+ref+"/versions", map[string]any{"schema": `{"type":"record","name":"Street","namespace":"shop","fields":[{"name":"no","type":"long"}]}`})
-	given := s.ask(http.MethodPost, "/subjects/"+topic+"-value/versions", map[string]any{
+	s.Ask(http.MethodPost, "/subjects/"+ref+"/versions", map[string]any{"schema": `{"type":"record","name":"Street","namespace":"shop","fields":[{"name":"no","type":"long"}]}`})
+	given := s.Ask(http.MethodPost, "/subjects/"+topic+"-value/versions", map[string]any{
 		"schema":     `{"type":"record","name":"Address","namespace":"shop","fields":[{"name":"at","type":"shop.Street"},{"name":"zip","type":["null","string"],"default":null}]}`,
 		"references": []map[string]any{{"name": "shop.Street", "subject": ref, "version": 1}}})
 	street := data.StructOf([]data.Field{{Name: "no", Schema: data.Int64Schema}}, data.Name("shop.Street"))
@@ -134,7 +102,7 @@ func TestAvro_with_a_real_registry_by_given_schemas_and_references(t *testing.T)
 		"id":     {"use.schema.id": string(must(json.Marshal(given["id"])))},
 	} {
 		props["auto.register.schemas"] = "false"
-		c := s.with(props)
+		c := over(t, s, props)
 		b, err := c.FromConnect(topic, address, value)
 		require.NoError(t, err, name)
 		require.Equal(t, []byte{10, 0}, b[registry.HeaderSize:], name)

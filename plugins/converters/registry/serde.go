@@ -114,6 +114,9 @@ func (s *Serde) subject(topic, record string) (string, error) {
 	return topic + "-" + record, nil
 }
 
+// Given tells whether records are written by a schema that the registry has, and not by their own.
+func (s *Serde) Given() bool { return !s.register && (s.latest || s.fixed >= 0) }
+
 // Target finds out by which schema to write records whose own schema is own. It asks the registry once for each schema; what it
 // returns is to be kept until Target.Until.
 func (s *Serde) Target(topic, record string, own Schema) (Target, error) {
@@ -121,7 +124,7 @@ func (s *Serde) Target(topic, record string, own Schema) (Target, error) {
 	if err != nil {
 		return Target{}, s.failed(s.format.Write, topic, err)
 	}
-	if s.register || !s.latest && s.fixed < 0 {
+	if !s.Given() {
 		id, err := s.own(subject, own)
 		return Target{ID: id}, s.failed(s.format.Write, topic, err)
 	}
@@ -166,6 +169,18 @@ func (s *Serde) own(subject string, own Schema) (int32, error) {
 		s.ids.Put(key, id)
 	}
 	return id, err
+}
+
+// Refer registers a schema that others refer to, or looks it up, and returns the reference to it.
+func (s *Serde) Refer(topic, name, subject string, schema Schema) (Reference, error) {
+	if _, err := s.own(subject, schema); err != nil {
+		return Reference{}, s.failed(s.format.Write, topic, err)
+	}
+	r, err := s.reg.Lookup(s.ctx, subject, schema, s.normalize, false)
+	if err != nil {
+		return Reference{}, s.failed(s.format.Write, topic, s.of("Error retrieving "+s.format.Name+" schema of "+name, err))
+	}
+	return Reference{name, subject, r.Version}, nil
 }
 
 // Schema returns the schema of an id that a message of a topic names, and those it refers to.

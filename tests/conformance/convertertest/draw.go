@@ -17,6 +17,9 @@ func Draw(t *rapid.T, depth int) (*data.Schema, *data.Struct) {
 	return s, g.value(s).(*data.Struct)
 }
 
+// DrawScalar draws a value of a schema that is no list, map or struct.
+func DrawScalar(t *rapid.T, s *data.Schema) any { return (&gen{T: t}).some(s) }
+
 type gen struct {
 	*rapid.T
 	names int
@@ -75,6 +78,10 @@ func (g *gen) value(s *data.Schema) any {
 	if s.Optional() && rapid.IntRange(0, 2).Draw(g.T, "null") == 0 {
 		return nil
 	}
+	return g.some(s)
+}
+
+func (g *gen) some(s *data.Schema) any {
 	switch s.Logical() {
 	case data.LogicalDecimal:
 		scale, err := s.Scale()
