@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
 	"github.com/millrace/millrace/sdk/data"
 )
 
@@ -36,13 +34,16 @@ func TestRename_is_as_setting_each_in_a_new_map(t *testing.T) {
 			}
 		}
 		m.Rename(f)
-		require.Equal(t, data.Text(want), data.Text(m), "seed %d", seed)
-		for k, v := range want.All() {
-			got, ok := m.Get(k)
-			require.True(t, ok)
-			require.Equal(t, v, got)
+		if data.Text(want) != data.Text(m) {
+			t.Fatalf("seed %d: renamed %s, want %s", seed, data.Text(m), data.Text(want))
 		}
-		m.Set("new", 1)
-		require.Equal(t, want.Len()+1, m.Len())
+		for k, v := range want.All() {
+			if got, ok := m.Get(k); !ok || got != v {
+				t.Fatalf("seed %d: %v is %v, want %v", seed, k, got, v)
+			}
+		}
+		if m.Set("new", 1); m.Len() != want.Len()+1 {
+			t.Fatalf("seed %d: %d entries, want %d", seed, m.Len(), want.Len()+1)
+		}
 	}
 }
