@@ -19,7 +19,7 @@ import (
 )
 
 // overRegistry are the converters whose schemas are in a registry.
-var overRegistry = []string{"io.confluent.connect.avro.AvroConverter", "io.confluent.connect.json.JsonSchemaConverter"}
+var overRegistry = []string{"io.confluent.connect.avro.AvroConverter", "io.confluent.connect.json.JsonSchemaConverter", "io.confluent.connect.protobuf.ProtobufConverter"}
 
 // Lines of a file go over a topic into another file, as messages whose schema is in a real registry.
 func TestRegistry_converters_from_file_to_file(t *testing.T) {
