@@ -36,7 +36,9 @@ type Options struct {
 	Fetch bool
 	// Unsafe leaves out syncing to disk: a crash of the machine loses data. For tests.
 	Unsafe bool
-	Logger *slog.Logger // nil = none
+	// Settings are further ones of the server, name=value.
+	Settings []string
+	Logger   *slog.Logger // nil = none
 }
 
 // Server is a running server. Close it.
@@ -154,6 +156,9 @@ func (s *Server) launchOnce(ctx context.Context) error {
 		"-c", "max_connections=200"}
 	if s.o.Unsafe {
 		args = append(args, "-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off")
+	}
+	for _, setting := range s.o.Settings {
+		args = append(args, "-c", setting)
 	}
 	cmd := exec.Command(filepath.Join(s.bin, "postgres"), args...) //nolint:noctx // it outlives ctx, which bounds the start only
 	cmd.Stdout, cmd.Stderr = tail, tail

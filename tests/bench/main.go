@@ -1,6 +1,6 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-n N] B1|B7|B9|B10
+//	bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B3|B4|B7|B9|B10
 //
 // It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table.
 package main
@@ -30,6 +30,10 @@ var benches = map[string]bench{
 		"The rate is what the file grew from its first line to its last; the numbers in it are checked, so that nothing is lost. CPU is that of the worker processes, from the request on. " +
 		"The limit is a program that reads the partitions with franz-go and writes lines, without group, offsets and conversion. The peer is a real Kafka Connect worker (G1, -Xmx1g) on the same broker, once by default and once with larger polls. " +
 		"\"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest.", run: toFile},
+	"B3": {about: "Kafka→PostgreSQL by inserts into a table without a key: eight columns, JSON with schemas, a topic of four partitions compressed with lz4, one task; offsets committed every second, by default settings. " +
+		jdbcAbout + "The limit is COPY of a file with the same rows, in one statement.", run: toTable},
+	"B4": {about: "Kafka→PostgreSQL by upserts into a table with a primary key that has every second of the rows already; otherwise as B3. " +
+		jdbcAbout + "The limit is INSERT … SELECT FROM unnest … ON CONFLICT with arrays of 5,000 rows that were made beforehand, a transaction each.", run: ontoTable},
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
@@ -42,31 +46,42 @@ var benches = map[string]bench{
 		"of an HTTP server of the same framework that has but one handler and answers that body (framework), and of Kafka Connect (any of 20 connectors). Rates are medians over the rounds, spread is the greatest by the smallest.", apiOnly: true, run: reads},
 }
 
+const jdbcAbout = "Rows are counted in the table, from the first that is seen to the last; then the table must be equal to one that COPY filled, so that no row is lost, doubled or wrong. " +
+	"Postgres syncs to disk in all arms. CPU is that of the workers, from the request on, not the database's. The peer is Debezium's JDBC sink on a real Kafka Connect worker (G1, -Xmx1g) on the same broker, " +
+	"once by default and once tuned (5,000 records a poll and a batch, unnest, reWriteBatchedInserts). \"millrace again\" is the same arm once more: differences of that size mean nothing. " +
+	"Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest. "
+
 // bed is what a benchmark runs on.
 type bed struct {
 	*cluster.Cluster
 	kafka string
-	n     int // rounds
+	n     int // rounds; 0: as many as a published figure needs
+	rows  int // of tables; 0: as many as a published figure needs
+
+	only, profile string // see the flags
 }
 
 func main() {
 	keep := flag.String("keep", "", "folder where the result is kept, for example docs/bench")
 	n := flag.Int("n", 0, "rounds; 0: as many as a published figure needs")
+	rows := flag.Int("rows", 0, "rows of tables; 0: as many as a published figure needs")
+	only := flag.String("only", "", "go one way only, for example millrace, and tell no ratios")
+	profile := flag.String("profile", "", "folder for CPU profiles of the runners")
 	flag.Parse()
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] B1|B7|B9|B10")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B3|B4|B7|B9|B10")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, flag.Arg(0), b, *n, *keep); err != nil {
+	if err := measure(ctx, flag.Arg(0), b, bed{n: *n, rows: *rows, only: *only, profile: *profile}, *keep); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, name string, b bench, n int, keep string) (err error) {
+func measure(ctx context.Context, name string, b bench, on bed, keep string) (err error) {
 	kafka, err := servers.StartKafka(ctx, servers.KafkaOptions{})
 	if err != nil {
 		return err
@@ -78,7 +93,8 @@ func measure(ctx context.Context, name string, b bench, n int, keep string) (err
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
 	r := &report{bench: name}
-	if err := b.run(ctx, &bed{Cluster: c, kafka: kafka.Bootstrap(), n: n}, r); err != nil {
+	on.Cluster, on.kafka = c, kafka.Bootstrap()
+	if err := b.run(ctx, &on, r); err != nil {
 		return err
 	}
 	if err := r.print(os.Stdout); err != nil || keep == "" {
