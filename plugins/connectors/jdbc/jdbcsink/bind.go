@@ -35,8 +35,7 @@ func (s *settings) bindValue(d dialect.Dialect, f *field, v any) (any, error) {
 	if s.complex == complexJSON && isComplex(f.schema, d) {
 		return jsonText(f.schema, v)
 	}
-	zoned := f.column != nil && (f.column.Type == "timestamptz" || f.column.Type == "datetimeoffset" || strings.Contains(f.column.Type, "WITH TIME ZONE"))
-	bound, err := s.bindPlain(d, f.schema, zoned, v)
+	bound, err := s.bindPlain(d, f.schema, f.zoned, v)
 	if err != nil {
 		return nil, connecterr.Wrap(connecterr.Data, err, "field %s", f.name)
 	}

@@ -21,13 +21,17 @@ type writer struct {
 	log      *slog.Logger
 	targets  map[string]*target // by topic
 	ledger   *ledger            // nil: offsets are Kafka's alone
+	last     *target            // the last record's
+	topic    string             // the last record's
+	text     []byte             // the lines of the batch
 }
 
 // row is a record with the parameters of its statement.
 type row struct {
 	r    *record.Sink
 	sh   *shape
-	args []any
+	args []any  // nil: see line
+	line []byte // of COPY, where that writes the shape's rows
 }
 
 // setAside is a record that can't be written, and why.
@@ -70,6 +74,10 @@ func isBad(err error) bool {
 // else the first one's error is returned.
 func (w *writer) plan(ctx context.Context, conn *sql.Conn, batch []record.Sink, aside bool) (rows []row, bad []setAside, err error) {
 	rows = make([]row, 0, len(batch))
+	if cap(w.text) > maxText {
+		w.text = nil
+	}
+	w.text = w.text[:0]
 	for i := range batch {
 		r := &batch[i]
 		one, err := w.planOne(ctx, conn, r)
@@ -112,20 +120,46 @@ func (w *writer) planOne(ctx context.Context, conn *sql.Conn, r *record.Sink) (r
 	if sh.writer.skip {
 		return row{}, nil
 	}
+	if sh.writer.copy != "" {
+		from := len(w.text)
+		if w.text, err = w.copyLine(w.text, r, sh.writer.columns); err != nil {
+			w.text = w.text[:from]
+			return row{}, err
+		}
+		return row{r: r, sh: sh, line: w.text[from:len(w.text):len(w.text)]}, nil
+	}
+	args, err := w.bind(r, sh)
+	return row{r: r, sh: sh, args: args}, err
+}
+
+// maxText is how much memory for lines is kept for the next batch.
+const maxText = 8 << 20
+
+// bind makes the parameters of a record's statement.
+func (w *writer) bind(r *record.Sink, sh *shape) ([]any, error) {
 	args := make([]any, len(sh.writer.columns))
 	for i, f := range sh.writer.columns {
 		v := f.value(r, w.s.nullToDef)
 		if v == nil && f.key && !sh.writer.rows && (sh.deletes || w.s.mode == modeUpdate) {
-			return row{}, bad("Primary key column %s is null in record at %s", f.name, place(r))
+			return nil, bad("Primary key column %s is null in record at %s", f.name, place(r))
 		}
+		var err error
 		if args[i], err = w.s.bindValue(w.d, f, v); err != nil {
-			return row{}, err
+			return nil, err
 		}
 	}
-	return row{r, sh, args}, nil
+	return args, nil
 }
 
-func (w *writer) target(topic string) (*target, error) {
+func (w *writer) target(topic string) (t *target, err error) {
+	if w.last == nil || w.topic != topic {
+		w.last, err = w.findTarget(topic)
+		w.topic = topic
+	}
+	return w.last, err
+}
+
+func (w *writer) findTarget(topic string) (*target, error) {
 	if t, ok := w.targets[topic]; ok {
 		return t, nil
 	}
@@ -186,7 +220,7 @@ func equal(a, b *data.Schema) bool {
 }
 
 // forget drops what is known of tables, after an error that may come of it.
-func (w *writer) forget() { w.targets = map[string]*target{} }
+func (w *writer) forget() { w.targets, w.last = map[string]*target{}, nil }
 
 // fault shows a database's error, without values if they are to be hidden.
 func (w *writer) fault(err error) string {

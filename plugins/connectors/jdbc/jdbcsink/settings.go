@@ -32,6 +32,7 @@ type settings struct {
 	pkFields   []string
 	whitelist  map[string]bool // nil: all
 	zone       *time.Location
+	utc        bool // both zones are UTC
 	dateZone   *time.Location
 	calendar   zone.Calendar
 	tsFields   map[string]bool
@@ -91,6 +92,7 @@ func read(def *config.Def, raw map[string]string) (*settings, error) {
 	if strings.EqualFold(v.String(dateZoneKey), "utc") {
 		s.dateZone = time.UTC
 	}
+	s.utc = s.zone.String() == "UTC" && s.dateZone.String() == "UTC"
 	s.mapping = map[string]string{}
 	for _, m := range s.mappings {
 		topic, table, ok := strings.Cut(m, ":")

@@ -34,6 +34,8 @@ type field struct {
 	index  int // of the field in the key or value
 
 	column *dialect.Column // of the table; nil until it was read
+	of     dialect.Dialect // the table's
+	zoned  bool            // the column has a zone of its own
 }
 
 // String prints the field as Java does.

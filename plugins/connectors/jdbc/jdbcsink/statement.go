@@ -16,7 +16,7 @@ type statements struct {
 	single  string   // the statement of one row; that of an update, a delete or a merge has no other form
 	rows    bool     // head, rows and tail make a statement of many rows
 	merges  bool     // no key twice in a statement
-	copy    bool     // PostgreSQL's COPY does the same
+	copy    string   // PostgreSQL's COPY that does the same; "": none does
 	skip    bool     // there is nothing to write: an update with nothing but keys
 }
 
@@ -52,7 +52,9 @@ func (s *settings) makeStatements(sh *shape) *statements {
 	switch d.Kind() {
 	case dialect.PostgreSQL:
 		st.head = "INSERT INTO " + t + " (" + names + ") VALUES "
-		st.copy = s.mode == modeInsert && !s.ignoreDups && sh.table.table.Plain
+		if s.mode == modeInsert && !s.ignoreDups && sh.table.table.Plain {
+			st.copy = "COPY " + t + " (" + names + ") FROM STDIN"
+		}
 	case dialect.MySQL:
 		if s.mode == modeUpsert {
 			st.head = "insert into " + t + "(" + names + ") values"

@@ -87,6 +87,8 @@ func (w *writer) prepare(ctx context.Context, conn *sql.Conn, sh *shape) error {
 func (sh *shape) bind() {
 	for _, f := range sh.fields() {
 		f.column, _ = sh.table.table.Column(f.name)
+		f.of = sh.table.d
+		f.zoned = f.column != nil && (f.column.Type == "timestamptz" || f.column.Type == "datetimeoffset" || strings.Contains(f.column.Type, "WITH TIME ZONE"))
 	}
 }
 

@@ -1,14 +1,12 @@
 package jdbcsink
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -60,11 +58,20 @@ func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 	if st.merges && len(rows) > 1 {
 		rows = lastOfKey(rows, st.keys)
 	}
+	if st.copy != "" && len(rows) >= copyFrom {
+		return copyRows(ctx, conn, st.copy, rows)
+	}
+	for i := range rows {
+		if rows[i].args == nil {
+			var err error
+			if rows[i].args, err = w.bind(rows[i].r, rows[i].sh); err != nil {
+				return err
+			}
+		}
+	}
 	switch {
 	case len(rows) == 1 || t.oneByOn || !st.rows:
 		return w.each(ctx, conn, st, rows)
-	case st.copy && len(rows) >= copyFrom:
-		return copyRows(ctx, conn, t.text, w.s, st, rows)
 	case w.d.Kind() == dialect.PostgreSQL:
 		if text := st.unnested(); text != "" {
 			return w.met(t, unnest(ctx, conn, text, st, rows))
@@ -216,44 +223,6 @@ func unnest(ctx context.Context, conn *sql.Conn, text string, st *statements, ro
 	}
 	_, err := conn.ExecContext(ctx, text, args...)
 	return err
-}
-
-// copyRows sends rows by COPY.
-func copyRows(ctx context.Context, conn *sql.Conn, table string, s *settings, st *statements, rows []row) error {
-	var b bytes.Buffer
-	for _, r := range rows {
-		for i, a := range r.args {
-			if i > 0 {
-				b.WriteByte('\t')
-			}
-			if v, ok := a.(string); ok {
-				writeCopy(&b, v)
-			} else {
-				b.WriteString(`\N`)
-			}
-		}
-		b.WriteByte('\n')
-	}
-	names := join(st.columns, ",", func(f *field) string { return s.id(st.d, columnName(f)) })
-	return connect.Postgres(conn, func(c *pgx.Conn) error {
-		_, err := c.PgConn().CopyFrom(ctx, &b, "COPY "+table+" ("+names+") FROM STDIN")
-		return err
-	})
-}
-
-// writeCopy writes a text as COPY reads it.
-func writeCopy(b *bytes.Buffer, v string) {
-	for {
-		i := strings.IndexAny(v, "\\\n\r\t")
-		if i < 0 {
-			b.WriteString(v)
-			return
-		}
-		b.WriteString(v[:i])
-		b.WriteByte('\\')
-		b.WriteByte(map[byte]byte{'\\': '\\', '\n': 'n', '\r': 'r', '\t': 't'}[v[i]])
-		v = v[i+1:]
-	}
 }
 
 // savepoint and the way back to it.
