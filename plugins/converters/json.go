@@ -40,6 +40,7 @@ type jsonConverter struct {
 	read   map[string]*data.Schema // schemas by their text
 	prefix []byte                  // all that stood before the payload of the last value
 	last   *data.Schema            // the schema in it
+	direct *direct                 // reads values of that schema; nil: only the tree does
 	names  map[string]any          // names of members of schemaless objects
 	places []jsontree.Node         // where the fields of the structs at work are
 	view   bool                    // the text stays as it is: values may be views of it
@@ -115,9 +116,16 @@ func (c *jsonConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, erro
 		return data.SchemaAndValue{}, nil
 	}
 	c.places, c.lost = c.places[:0], false
-	if c.prefix != nil && bytes.HasPrefix(b, c.prefix) && c.tree.ParseBehind(b, len(c.prefix)) {
-		v, err := c.value(c.last, c.tree.Root())
-		return data.SchemaAndValue{Schema: c.last, Value: v}, err
+	if c.prefix != nil && bytes.HasPrefix(b, c.prefix) {
+		if c.direct != nil {
+			if st, ok := c.direct.read(b[len(c.prefix):]); ok {
+				return data.SchemaAndValue{Schema: c.last, Value: st}, nil
+			}
+		}
+		if c.tree.ParseBehind(b, len(c.prefix)) {
+			v, err := c.value(c.last, c.tree.Root())
+			return data.SchemaAndValue{Schema: c.last, Value: v}, err
+		}
 	}
 	if err := c.tree.Parse(b); err != nil {
 		return data.SchemaAndValue{}, connecterr.Wrap(connecterr.Data, serialization(err), "Converting byte[] to Kafka Connect data failed due to serialization error: ")
@@ -150,7 +158,10 @@ func (c *jsonConverter) envelope(root jsontree.Node, size int) (data.SchemaAndVa
 	}
 	v, err := c.value(schema, payload)
 	if err == nil && payload > js && t.Len(root) == 2 && c.cache > 0 {
-		c.prefix, c.last = append(c.prefix[:0], t.Before(payload, size)...), schema
+		c.prefix = append(c.prefix[:0], t.Before(payload, size)...)
+		if c.last != schema || c.direct == nil {
+			c.last, c.direct = schema, newDirect(schema)
+		}
 		if len(c.prefix) == 0 {
 			c.prefix = nil
 		}

@@ -173,14 +173,14 @@ func civil(days int64) (y, m, d int64) {
 	return y, m, d
 }
 
-// lines are the rows' lines as COPY reads them.
-type lines struct {
+// copyReader gives the rows' lines as COPY reads them.
+type copyReader struct {
 	rows []row
 	at   int // in the first row's line
 }
 
 // Read implements io.Reader.
-func (l *lines) Read(p []byte) (n int, err error) {
+func (l *copyReader) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if len(l.rows) == 0 {
 			return n, io.EOF
@@ -197,7 +197,7 @@ func (l *lines) Read(p []byte) (n int, err error) {
 // copyRows sends rows by COPY.
 func copyRows(ctx context.Context, conn *sql.Conn, text string, rows []row) error {
 	return connect.Postgres(conn, func(c *pgx.Conn) error {
-		_, err := c.PgConn().CopyFrom(ctx, &lines{rows: rows}, text)
+		_, err := c.PgConn().CopyFrom(ctx, &copyReader{rows: rows}, text)
 		return err
 	})
 }
