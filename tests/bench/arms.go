@@ -28,10 +28,12 @@ func (b *bed) alternate(ctx context.Context, bench string, n, rounds int, ways [
 			if b.only != "" && w.name != b.only {
 				continue
 			}
+			profiled := func() {}
 			if i > 0 && w.name == oursWay {
-				defer b.profiled(ctx, fmt.Sprintf("%s-%d", bench, i))()
+				profiled = b.profiled(ctx, fmt.Sprintf("%s-%d", bench, i))
 			}
 			took, err := w.move(ctx, fmt.Sprintf("%s_%d_%d", strings.ToLower(bench), i, k))
+			profiled()
 			if err != nil {
 				return fmt.Errorf("%s: %w", w.name, err)
 			}

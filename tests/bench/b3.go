@@ -66,7 +66,7 @@ func fillTables(ctx context.Context, b *bed, r *report, upserts bool) (err error
 	if err := t.exec(ctx, "CREATE TABLE right_ones ("+fmt.Sprintf(ordersColumns, "")+")"); err != nil {
 		return err
 	}
-	if err := t.copyInto(ctx, "right_ones"); err != nil {
+	if err := t.copyInto(ctx, t.file, "right_ones"); err != nil {
 		return err
 	}
 	bench, toLimit, toPeer := "B3", "≥ 0.6", "≥ 4"
@@ -121,7 +121,7 @@ func (t *tables) theirs(tuned bool) map[string]string {
 	}
 	if tuned {
 		maps.Copy(c, map[string]string{"consumer.override.max.poll.records": "5000", "batch.size": "5000", "consumer.override.fetch.min.bytes": "100000",
-			"consumer.override.max.partition.fetch.bytes": "4194304", "dialect.postgres.unnest.insert.enabled": "true"})
+			"consumer.override.max.partition.fetch.bytes": "4194304"})
 		c["connection.url"] += "&reWriteBatchedInserts=true"
 	}
 	return c
@@ -137,17 +137,6 @@ func (t *tables) prepare(ctx context.Context, table string) error {
 		return errors.Join(err, t.exec(ctx, "CHECKPOINT"))
 	}
 	return t.exec(ctx, "INSERT INTO "+table+" SELECT id, customer, name, NULL, amount, quantity, paid, created FROM right_ones WHERE id % 2 = 0", "VACUUM ANALYZE "+table, "CHECKPOINT")
-}
-
-// copyInto fills a table by COPY.
-func (t *tables) copyInto(ctx context.Context, table string) error {
-	f, err := os.Open(t.file)
-	if err != nil {
-		return err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	_, err = t.db.PgConn().CopyFrom(ctx, f, "COPY "+table+" FROM STDIN")
-	return err
 }
 
 // written is the number of rows that are as they should be in the end: those that have a city.
@@ -166,11 +155,11 @@ func (t *tables) limit(ctx context.Context, round string) (taken, error) {
 		mode = "upsert"
 	}
 	cmd := exec.CommandContext(ctx, t.bare, "-mode", mode, "-db", t.pg.URL(), "-table", round, "-file", t.file) //nolint:gosec // our own
-	return t.run(ctx, cmd, func() error { return t.finish(ctx, round) })
+	return t.run(cmd, func() error { return t.finish(ctx, round) })
 }
 
 // run runs the bare program, which prints the seconds that it took.
-func (o *orders) run(_ context.Context, cmd *exec.Cmd, check func() error) (taken, error) {
+func (o *orders) run(cmd *exec.Cmd, check func() error) (taken, error) {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

@@ -138,6 +138,17 @@ func (o *orders) write(dir string) (file string, err error) {
 	return file, out.Flush()
 }
 
+// copyInto fills a table with a file by COPY.
+func (o *orders) copyInto(ctx context.Context, file, table string) error {
+	f, err := os.Open(file) //nolint:gosec // ours
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	_, err = o.db.PgConn().CopyFrom(ctx, f, "COPY "+table+" FROM STDIN")
+	return err
+}
+
 // differing counts the rows of a table that are lost, doubled or not what they should be, by a table that COPY filled.
 func (o *orders) differing(ctx context.Context, table, right string) (n int, err error) {
 	err = o.db.QueryRow(ctx, "SELECT (SELECT count(*) FROM (SELECT * FROM "+table+" EXCEPT ALL SELECT * FROM "+right+") a) + (SELECT count(*) FROM (SELECT * FROM "+right+" EXCEPT ALL SELECT * FROM "+
