@@ -57,6 +57,10 @@ mutants/rest: ## break the REST API in one place at a time: the tests of its con
 kills: ## kill KILLS (100) task runners under load, with exactly-once sources and with at-least-once ones, and count what arrived
 	@go run ./tests/servers/cmd/servers run -- go test ./tests/cluster -run TestKills -v -timeout 240m -kills $(or $(KILLS),100)
 
+.PHONY: kills/jdbc
+kills/jdbc: ## kill KILLS (50) task runners while sinks write to databases, and as many while a source reads, with exactly-once sources and without
+	@go run ./tests/servers/cmd/servers run -- go test ./tests/cluster -run 'TestJDBCKills|TestKills_at_least_once' -v -timeout 240m -kills 1 -jdbc-kills $(or $(KILLS),50)
+
 .PHONY: oracle
 oracle: ## ask a real Kafka Connect worker and Millrace the same, compare, and record the answers: make oracle RECORDINGS="create offsets" for some
 	@go run ./tests/oracle $(RECORDINGS)

@@ -27,6 +27,7 @@ type Report struct {
 	Lost      int64         // numbers below Next that never came
 	Doubled   int64         // arrivals of numbers that had come before
 	Backwards int64         // arrivals with a lower number than the one before
+	Again     int64         // the lowest number that came again since the last Mark; -1: none did
 	Gap       time.Duration // the longest time without an arrival since the last Mark
 	Err       error         // what could not be read
 }
@@ -44,6 +45,8 @@ type tally struct {
 	at       time.Time // of the last arrival, or of the mark
 }
 
+func newTally(now time.Time) *tally { return &tally{at: now, r: Report{Again: -1}} }
+
 func (t *tally) add(n int64, now time.Time) {
 	t.r.Records++
 	if n < t.last {
@@ -55,6 +58,9 @@ func (t *tally) add(n int64, now time.Time) {
 	}
 	if bit := uint64(1) << (n % 64); t.seen[n/64]&bit != 0 {
 		t.r.Doubled++
+		if t.r.Again < 0 || n < t.r.Again {
+			t.r.Again = n
+		}
 	} else {
 		t.seen[n/64] |= bit
 		t.distinct++
@@ -94,10 +100,10 @@ func Watch(bootstrap string, topics, files []string) (*Watcher, error) {
 	w := &Watcher{cancel: cancel, topics: map[string]*tally{}, files: map[string]*tally{}}
 	now := time.Now()
 	for _, topic := range topics {
-		w.topics[topic] = &tally{at: now}
+		w.topics[topic] = newTally(now)
 	}
 	for _, file := range files {
-		w.files[file] = &tally{at: now}
+		w.files[file] = newTally(now)
 	}
 	var err error
 	w.client, err = kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumeTopics(topics...), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
@@ -131,14 +137,14 @@ func (w *Watcher) report(from map[string]*tally, name string) Report {
 	return from[name].report(time.Now())
 }
 
-// Mark begins the measurement of gaps anew.
+// Mark begins the measurement of gaps, and of what comes again, anew.
 func (w *Watcher) Mark() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
 	for _, all := range []map[string]*tally{w.topics, w.files} {
 		for _, t := range all {
-			t.r.Gap, t.at = 0, now
+			t.r.Gap, t.r.Again, t.at = 0, -1, now
 		}
 	}
 }

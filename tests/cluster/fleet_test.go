@@ -33,6 +33,7 @@ const (
 // fleet is the cluster that all faults of this package hit, one after the other, and what runs in it.
 type fleet struct {
 	*cluster.Cluster
+	kafka string // bootstrap servers
 	watch *canary.Watcher
 	pipes []pipe
 	// A connector whose target state is turned at every fault.
@@ -78,7 +79,7 @@ func kafka(t *testing.T) string {
 }
 
 func TestMain(m *testing.M) {
-	code := m.Run()
+	code := servers.RunWithDatabases(m)
 	if f := shared.f; f != nil {
 		if err := f.end(); err != nil {
 			fmt.Println("--- FAIL:", err)
@@ -104,7 +105,7 @@ func begin(o cluster.Options, prefix string, pipelines int) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &fleet{Cluster: c, vane: prefix + "vane", target: "RUNNING"}
+	f := &fleet{Cluster: c, kafka: o.Kafka, vane: prefix + "vane", target: "RUNNING"}
 	run := time.Now().UnixNano()
 	var topics, files []string
 	for i := range pipelines {

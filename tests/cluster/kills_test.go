@@ -38,6 +38,7 @@ func TestKills_at_least_once(t *testing.T) {
 	f.atLeastOnce = true
 	t.Cleanup(func() { require.NoError(t, f.end()) })
 	killed(t, f)
+	killedSource(t, f)
 }
 
 // point is a moment in the work of a runner at which it is killed.

@@ -62,7 +62,13 @@ var databases atomic.Int64
 // PostgresDatabase makes a database on the shared server.
 func PostgresDatabase(t testing.TB) Database {
 	t.Helper()
-	u, err := url.Parse(Postgres(t).URL())
+	return OfPostgres(t, Postgres(t).URL())
+}
+
+// OfPostgres makes a database on a server of the test's own.
+func OfPostgres(t testing.TB, server string) Database {
+	t.Helper()
+	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +81,12 @@ func PostgresDatabase(t testing.TB) Database {
 // MariaDBDatabase makes a database on the shared server.
 func MariaDBDatabase(t testing.TB) Database {
 	t.Helper()
-	m := MariaDB(t)
+	return OfMariaDB(t, MariaDB(t))
+}
+
+// OfMariaDB makes a database on a server of the test's own.
+func OfMariaDB(t testing.TB, m *MariaDBServer) Database {
+	t.Helper()
 	name := fmt.Sprintf("d%d", databases.Add(1))
 	execute(t, "mysql", "root@tcp("+m.Address()+")/", "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
 	return Database{"mariadb", m.JDBC(name), opened(t, "mysql", "root@tcp("+m.Address()+")/"+name)}
@@ -84,7 +95,12 @@ func MariaDBDatabase(t testing.TB) Database {
 // SQLiteDatabase makes a database in a file.
 func SQLiteDatabase(t testing.TB) Database {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "test.db")
+	return SQLiteDatabaseIn(t, filepath.Join(t.TempDir(), "test.db"))
+}
+
+// SQLiteDatabaseIn makes a database in a file of a name.
+func SQLiteDatabaseIn(t testing.TB, file string) Database {
+	t.Helper()
 	return Database{"sqlite", "jdbc:sqlite:" + file, opened(t, "sqlite", file+"?_pragma=busy_timeout(10000)")}
 }
 
