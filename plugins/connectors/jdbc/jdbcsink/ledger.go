@@ -38,6 +38,7 @@ type position struct {
 	line    line
 	mark    string // of the claim
 	next    int64  // the offset of the first record that is not written
+	began   int64  // where this run has begun, if it made the line; else -1
 	claimed bool   // false: it is not known whether the line still has the mark, and next
 	steady  bool   // reading began where it had to: if records are missing from here on, transformations have dropped them
 	sought  bool   // and none came since
@@ -126,14 +127,21 @@ func (l *ledger) claim(ctx context.Context, conn *sql.Conn, s span, p *position,
 		l.log.Warn("The topic was deleted and made anew: its records are new ones", "topic", s.tp.Topic, "partition", s.tp.Partition, "was_at", p.next, "begins_at", s.first)
 		p = nil
 	}
+	start := s.first
 	if p == nil {
-		p = &position{line: at}
+		p = &position{line: at, began: -1}
 		l.positions[s.tp] = p
+	} else if p.mark != "" {
+		start = p.began // a database that has lost the line has lost the rows
 	}
-	before := p.next
-	p.mark, p.next, err = l.store.claim(ctx, conn, at, l.holder, s.first)
+	mark, next, made, err := l.store.claim(ctx, conn, at, l.holder, start)
 	if err != nil {
 		return nil, err
+	}
+	before := p.next
+	p.mark, p.next = mark, next
+	if made {
+		p.began = start
 	}
 	p.claimed = true
 	p.steady = p.steady && before <= p.next && p.next <= s.last+1 // nobody else was there meanwhile

@@ -135,12 +135,13 @@ const ofLine = " WHERE consumer_group = ? AND topic_id = ? AND topic_partition =
 func (o *offsetTable) key(at line) []any { return []any{o.group, at.topicID, at.Partition} }
 
 // claim takes a line for a holder. It waits for a transaction that moves the position; whoever claimed before moves it no more.
-// A partition that has no line begins at start.
-func (o *offsetTable) claim(ctx context.Context, conn *sql.Conn, at line, h holder, start int64) (mark string, next int64, err error) {
+// A partition that has no line gets one that begins at start, unless that is -1.
+func (o *offsetTable) claim(ctx context.Context, conn *sql.Conn, at line, h holder, start int64) (mark string, next int64, made bool, err error) {
 	mark = rand.Text()
-	made, err := o.insert(ctx, conn, at, h, mark, start)
-	if err != nil || made {
-		return mark, start, err
+	if start >= 0 {
+		if made, err = o.insert(ctx, conn, at, h, mark, start); err != nil || made {
+			return mark, start, made, err
+		}
 	}
 	err = inTx(ctx, conn, func() error {
 		res, err := conn.ExecContext(ctx, o.sql("UPDATE OFFSETS SET task = ?, epoch = ?, claim = ?, topic = ?"+ofLine+" AND NOT (task = ? AND epoch > ?)"),
@@ -155,6 +156,9 @@ func (o *offsetTable) claim(ctx context.Context, conn *sql.Conn, at line, h hold
 		var epoch int64
 		err = conn.QueryRowContext(ctx, o.sql("SELECT next_offset, epoch FROM OFFSETS"+ofLine), o.key(at)...).Scan(&next, &epoch)
 		switch {
+		case errors.Is(err, sql.ErrNoRows) && start < 0:
+			return connecterr.New(connecterr.General, "The line of partition %d of topic %s is gone from the table of offsets %s: its offsets were reset, or the database was put back. "+
+				"Nothing of this batch was written. When the task is restarted, it goes on at Kafka's offset, which may be changed before", at.Partition, at.Topic, o.text)
 		case errors.Is(err, sql.ErrNoRows):
 			return contested(at, "was reset at this moment")
 		case err == nil && n == 0:
@@ -162,7 +166,7 @@ func (o *offsetTable) claim(ctx context.Context, conn *sql.Conn, at line, h hold
 		}
 		return err
 	})
-	return mark, next, err
+	return mark, next, false, err
 }
 
 // insert makes a line where there is none. It looks first and does it outside of a transaction: MySQL locks the gap where a
