@@ -77,7 +77,7 @@ func Table() []Property {
 			family("producer.*", common, Used, "Settings of the producers of source tasks and dead letter queues."),
 			family("consumer.*", common, Used, "Settings of the consumers of sink tasks."),
 			family("admin.*", common, Used, "Settings of connectors' admin clients."),
-			family("jdbc.connection.url.blocked.params", common, Used, "Names of URL parameters and driver properties that JDBC connectors may not have."),
+			family("jdbc.connection.url.blocked.params", common, Used, "Names of URL parameters and driver properties that JDBC connectors may not have. Without it, those in the environment variable JDBC_CONNECTION_URL_BLOCKED_PARAMS."),
 			typed("plugin.path", config.List, common, Ignored, "JAR files can't be loaded: connectors, converters and transformations are part of the program."),
 			typed("plugin.discovery", config.String, common, Ignored, "The same.", config.OneOfFold("only_scan", "hybrid_warn", "hybrid_fail", "service_load")),
 			typed("key.converter.plugin.version", config.String, common, Ignored, "There is one version of each plugin."),

@@ -33,9 +33,14 @@ type Options struct {
 	BlockedJDBC []string
 }
 
-// Blocked reads from worker properties the names that JDBC connectors may not have.
-func Blocked(worker map[string]string) (names []string) {
-	for n := range strings.SplitSeq(worker["jdbc.connection.url.blocked.params"], ",") {
+// Blocked reads the names that JDBC connectors may not have, from the worker property or else, as Java's connectors do, from
+// the environment variable.
+func Blocked(worker map[string]string, getenv func(string) (string, bool)) (names []string) {
+	list, ok := worker["jdbc.connection.url.blocked.params"]
+	if !ok {
+		list, _ = getenv("JDBC_CONNECTION_URL_BLOCKED_PARAMS")
+	}
+	for n := range strings.SplitSeq(list, ",") {
 		if n = strings.TrimSpace(n); n != "" {
 			names = append(names, n)
 		}

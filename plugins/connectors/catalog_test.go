@@ -35,7 +35,11 @@ func TestAll_can_be_registered_and_found_by_all_four_spellings(t *testing.T) {
 
 func TestBlocked_parameters_are_refused(t *testing.T) {
 	t.Parallel()
-	names := connectors.Blocked(map[string]string{"jdbc.connection.url.blocked.params": " allowLoadLocalInfile,, other"})
+	environment := func(name string) (string, bool) {
+		return "fromEnvironment", name == "JDBC_CONNECTION_URL_BLOCKED_PARAMS"
+	}
+	require.Equal(t, []string{"fromEnvironment"}, connectors.Blocked(nil, environment))
+	names := connectors.Blocked(map[string]string{"jdbc.connection.url.blocked.params": " allowLoadLocalInfile,, other"}, environment)
 	require.Equal(t, []string{"allowLoadLocalInfile", "other"}, names)
 	r, err := plugin.New(connectors.All(connectors.Options{BlockedJDBC: names})...)
 	require.NoError(t, err)

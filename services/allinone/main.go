@@ -140,7 +140,7 @@ func (s *settings) plugins(dir string) (*plugin.Registry, error) {
 			roots = append(roots, dir)
 		}
 	}
-	return plugin.New(plugins.All(connectors.Options{FileRoots: roots, BlockedJDBC: connectors.Blocked(s.Worker)})...)
+	return plugin.New(plugins.All(connectors.Options{FileRoots: roots, BlockedJDBC: connectors.Blocked(s.Worker, os.LookupEnv)})...)
 }
 
 func banner(info allinone.Info) {

@@ -67,7 +67,7 @@ func (s *settings) run(ctx context.Context, _ []string, log *slog.Logger) (err e
 	if s.bootstrap != "" {
 		s.Worker["bootstrap.servers"] = s.bootstrap
 	}
-	o := connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout, BlockedJDBC: connectors.Blocked(s.Worker)}
+	o := connectors.Options{FileRoots: s.fileRoots, Stdin: os.Stdin, Stdout: os.Stdout, BlockedJDBC: connectors.Blocked(s.Worker, os.LookupEnv)}
 	if s.Plugins, err = plugin.New(plugins.All(o)...); err != nil {
 		return err
 	}

@@ -35,8 +35,14 @@ type sinkConnector struct {
 
 func (c *sinkConnector) Start(_ context.Context, cc connector.Context) error {
 	c.config = cc.Config()
-	_, err := read(c.def, c.config)
-	return err
+	s, err := read(c.def, c.config)
+	if err != nil {
+		return err
+	}
+	for _, w := range s.warnings() {
+		cc.Logger().Warn(w)
+	}
+	return nil
 }
 
 func (c *sinkConnector) TaskConfigs(_ context.Context, maxTasks int) ([]map[string]string, error) {

@@ -110,6 +110,25 @@ func read(def *config.Def, raw map[string]string) (*settings, error) {
 	return s, s.checkAiven()
 }
 
+// warnings are about settings that are taken, as Java's connector takes them, and fail or surprise later.
+func (s *settings) warnings() (all []string) {
+	needsKey := s.mode == modeUpsert || s.mode == modeUpdate
+	if needsKey && s.pkMode == pkNone {
+		all = append(all, insertModeKey+"="+s.mode+" with "+pkModeKey+"=none fails with the first record: key columns are needed")
+	}
+	if n := len(s.pkFields); s.pkMode == pkKafka && n != 0 && n != 3 {
+		all = append(all, pkModeKey+"=kafka fails with the first record: "+pkFieldsKey+" must name none or three columns, for topic, partition and offset")
+	}
+	if s.pkMode == pkNone && len(s.pkFields) > 0 {
+		all = append(all, pkFieldsKey+" is ignored with "+pkModeKey+"=none")
+	}
+	if s.mode == modeInsert && s.pkMode != pkNone && !s.ignoreDups && !s.exactly {
+		all = append(all, insertModeKey+"=insert with "+pkModeKey+"="+s.pkMode+" fails when records come again after a crash, if the table has that key: set "+
+			exactlyOnceKey+"=true, or "+ignoreDupsKey+"=true, or "+insertModeKey+"=upsert")
+	}
+	return all
+}
+
 // checkAiven makes the checks that only Aiven's class makes.
 func (s *settings) checkAiven() error {
 	switch {

@@ -90,3 +90,29 @@ func TestCase34_types_of_each_database(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"ALTER TABLE \"orders\" ADD(\n\"id\" NUMBER(10,0) NOT NULL,\n\"name\" VARCHAR2(4000) NULL)"}, alter)
 }
+
+// What is taken as Java's connector takes it, and fails or surprises later, is said when the connector starts.
+func TestWarnings_of_risky_settings(t *testing.T) {
+	t.Parallel()
+	for want, pairs := range map[string][]string{
+		"": {"pk.mode=record_key"},
+		"insert.mode=upsert with pk.mode=none fails with the first record": {"insert.mode=upsert"},
+		"insert.mode=update with pk.mode=none fails with the first record": {"insert.mode=update"},
+		"pk.mode=kafka fails with the first record: pk.fields must name":   {"pk.mode=kafka", "pk.fields=a,b", "insert.mode=upsert"},
+		"pk.fields is ignored with pk.mode=none":                           {"pk.fields=a"},
+		"fails when records come again after a crash":                      {"pk.mode=record_key", "insert.mode=insert"},
+	} {
+		if want == "" {
+			for _, more := range []string{"insert.mode=upsert", "millrace.exactly.once=true", "insert.ignore.duplicates=true", "insert.mode=update"} {
+				s, err := read(confluentDef, with("jdbc:sqlite:f", append(pairs, more)...))
+				require.NoError(t, err)
+				require.Empty(t, s.warnings(), more)
+			}
+			continue
+		}
+		s, err := read(confluentDef, with("jdbc:sqlite:f", pairs...))
+		require.NoError(t, err)
+		require.Len(t, s.warnings(), 1)
+		require.Contains(t, s.warnings()[0], want)
+	}
+}

@@ -88,10 +88,15 @@ func (s *settings) filter(all []table, q string) (kept []table, missing []string
 			missing = append(missing, e+near(all, e))
 		}
 	}
+	if !s.qualify { // they are asked for, and have their offsets, by these names
+		for i := range kept {
+			kept[i].catalog, kept[i].schema = "", ""
+		}
+	}
 	slices.SortFunc(kept, func(a, b table) int {
 		return cmp.Or(cmp.Compare(a.catalog, b.catalog), cmp.Compare(a.schema, b.schema), cmp.Compare(a.name, b.name))
 	})
-	return kept, missing, nil
+	return slices.Compact(kept), missing, nil
 }
 
 func (s *settings) names(t table, entry, q string) bool {

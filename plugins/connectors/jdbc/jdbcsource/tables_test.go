@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/sdk/data"
 )
 
 func TestCase_15_a_query_is_one_task(t *testing.T) {
@@ -108,4 +110,18 @@ func TestConnector_that_can_not_connect_fails(t *testing.T) {
 	r, err := startTask(t, tables[0])
 	require.NoError(t, err)
 	r.nothing(t)
+}
+
+// Without qualified names a table is found as the database finds it, whatever schemas have others of the name.
+func TestAiven_names_that_are_not_qualified(t *testing.T) {
+	t.Parallel()
+	d := pg(t, "CREATE SCHEMA s1", "CREATE SCHEMA s2", "CREATE TABLE s1.t (id int)", "CREATE TABLE s2.t (id int)", "CREATE TABLE t (id serial)",
+		"INSERT INTO s1.t VALUES (1)", "INSERT INTO t VALUES (7)")
+	c := d.config(whitelistKey, "t", qualifyKey, "false", modeKey, incrementing)
+	require.Equal(t, []string{`"t"`}, connect1(t, c).tables(t, 5))
+	require.Equal(t, []string{""}, connect1(t, d.config(whitelistKey, "s1.t", qualifyKey, "false")).tables(t, 5))
+	c[tablesKey], c[fetchedKey] = `"t"`, "true"
+	got := started(t, c).take(t, 1)
+	require.Equal(t, []string{`{"id":7}`}, texts(t, got))
+	require.Equal(t, "{protocol=1, table=t}", data.Text(got[0].Partition))
 }
