@@ -174,7 +174,7 @@ func (h Harness) origin(t *testing.T) {
 			if _, err := s.Apply(r); err != nil {
 				continue
 			}
-			got, want := *r, before
+			got, want := transform.Record{Sink: r.Sink, Source: r.Source}, transform.Record{Sink: before.Sink, Source: before.Source} // not what it notes of its maps
 			for _, x := range []*transform.Record{&got, &want} {
 				x.Topic, x.KeySchema, x.Key, x.ValueSchema, x.Value, x.Headers = "", nil, nil, nil, nil, nil
 			}
