@@ -2,6 +2,7 @@ package converters
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"time"
 
@@ -73,6 +74,9 @@ func (c *jsonSchemaConverter) defaultOf(s *data.Schema, text []byte) (any, error
 	}
 	return d.value(s, d.tree.Root())
 }
+
+// Within implements converter.Waiter.
+func (c *jsonSchemaConverter) Within(ctx context.Context) { c.serde.Within(ctx) }
 
 // Close lets the registry go.
 func (c *jsonSchemaConverter) Close() error { return c.serde.Close() }

@@ -2,6 +2,8 @@
 package converter
 
 import (
+	"context"
+
 	"github.com/millrace/millrace/sdk/data"
 )
 
@@ -44,4 +46,11 @@ type HeaderConverter interface {
 // Closer is an optional power: a converter that holds something is closed with its task.
 type Closer interface {
 	Close() error
+}
+
+// Waiter is an optional power: a converter that asks others, such as a schema registry, gives up waiting when the context of the
+// batch ends, with an error that is retriable.
+type Waiter interface {
+	// Within is called before each batch, by the goroutine that converts. The context holds until the next call.
+	Within(ctx context.Context)
 }

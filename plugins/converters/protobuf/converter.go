@@ -2,6 +2,7 @@ package protobuf
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -107,6 +108,9 @@ func (c *Converter) Configure(props map[string]string, use converter.Use) error 
 	c.writers, c.readers = registry.NewPlans(size, c.newWriting), registry.NewPlans(size, c.newReading)
 	return nil
 }
+
+// Within implements converter.Waiter.
+func (c *Converter) Within(ctx context.Context) { c.serde.Within(ctx) }
 
 // Close lets the registry go.
 func (c *Converter) Close() error { return c.serde.Close() }

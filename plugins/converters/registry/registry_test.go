@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -334,6 +335,39 @@ func TestRegistry_ends_what_is_under_way(t *testing.T) {
 	<-asked
 	require.NoError(t, s.Close())
 	require.True(t, connecterr.IsRetriable(<-done))
+}
+
+// A task that has to end does not wait for a registry that hangs; one that goes on asks again.
+func TestRegistry_gives_up_with_the_batch(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1)
+	release := make(chan struct{})
+	r := newStub(t, func(n int, _ string) (int, string) {
+		if n == 1 {
+			asked <- struct{}{}
+			<-release
+		}
+		return 200, `{"id":1}`
+	})
+	defer close(release)
+	s := configured(t, r.URL, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.Within(ctx)
+	done := make(chan error)
+	go func() {
+		_, err := s.Target("t", "", text)
+		done <- err
+	}()
+	<-asked
+	cancel()
+	require.True(t, connecterr.IsRetriable(<-done))
+	_, err := s.Target("t", "", text)
+	require.True(t, connecterr.IsRetriable(err), "nothing is asked once it has ended")
+	require.Len(t, r.seen(), 1)
+	s.Within(t.Context())
+	target, err := s.Target("t", "", text)
+	require.NoError(t, err)
+	require.Equal(t, int32(1), target.ID)
 }
 
 func TestCache_is_bounded(t *testing.T) {

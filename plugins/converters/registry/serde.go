@@ -36,6 +36,7 @@ type Serde struct {
 
 	ctx  context.Context //nolint:containedctx // the interface of converters has none; it ends with Close
 	stop context.CancelFunc
+	work context.Context //nolint:containedctx // of the batch; nil: there is none
 	ids  *Cache[idKey, int32]
 }
 
@@ -92,6 +93,22 @@ func (s *Serde) Close() error {
 	return nil
 }
 
+// Within lets requests end with a context, too.
+func (s *Serde) Within(ctx context.Context) { s.work = ctx }
+
+// asking is the context of what the registry is asked.
+func (s *Serde) asking() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(s.ctx)
+	if s.work == nil {
+		return ctx, cancel
+	}
+	forget := context.AfterFunc(s.work, cancel)
+	return ctx, func() { forget(); cancel() }
+}
+
+// ended tells whether requests can't go through any more.
+func (s *Serde) ended() bool { return s.ctx.Err() != nil || s.work != nil && s.work.Err() != nil }
+
 // kind is the word for what is converted.
 func (s *Serde) kind() string {
 	if s.use == converter.ForKey {
@@ -120,23 +137,25 @@ func (s *Serde) Given() bool { return !s.register && (s.latest || s.fixed >= 0) 
 // Target finds out by which schema to write records whose own schema is own. It asks the registry once for each schema; what it
 // returns is to be kept until Target.Until.
 func (s *Serde) Target(topic, record string, own Schema) (Target, error) {
+	ctx, done := s.asking()
+	defer done()
 	subject, err := s.subject(topic, record)
 	if err != nil {
 		return Target{}, s.failed(s.format.Write, topic, err)
 	}
 	if !s.Given() {
-		id, err := s.own(subject, own)
+		id, err := s.own(ctx, subject, own)
 		return Target{ID: id}, s.failed(s.format.Write, topic, err)
 	}
 	var t Target
 	var r Registered
 	if s.fixed >= 0 {
 		r.ID, t.Strict = s.fixed, s.fixedStrict
-		r.Schema, err = s.reg.ByID(s.ctx, s.fixed, subject)
+		r.Schema, err = s.reg.ByID(ctx, s.fixed, subject)
 		err = s.of("Error retrieving "+s.format.Name+" schema with use.schema.id="+itoa(s.fixed), err)
 	} else {
 		t.Strict = s.latestStrict
-		r, err = s.reg.Version(s.ctx, subject, 0)
+		r, err = s.reg.Version(ctx, subject, 0)
 		err = s.of("Error retrieving latest version of "+s.format.Name+" schema", err)
 		if s.latestTTL >= 0 {
 			t.Until = time.Now().Add(s.latestTTL)
@@ -144,13 +163,13 @@ func (s *Serde) Target(topic, record string, own Schema) (Target, error) {
 	}
 	if err == nil {
 		t.ID, t.Given = r.ID, &r.Schema
-		t.Deps, err = s.deps(r.Schema)
+		t.Deps, err = s.deps(ctx, r.Schema)
 	}
 	return t, s.failed(s.format.Write, topic, err)
 }
 
 // own is the id of a record's own schema.
-func (s *Serde) own(subject string, own Schema) (int32, error) {
+func (s *Serde) own(ctx context.Context, subject string, own Schema) (int32, error) {
 	key := idKey{subject, own.Text}
 	if id, ok := s.ids.Get(key); ok {
 		return id, nil
@@ -158,11 +177,11 @@ func (s *Serde) own(subject string, own Schema) (int32, error) {
 	var id int32
 	var err error
 	if s.register {
-		id, err = s.reg.Register(s.ctx, subject, own, s.normalize)
+		id, err = s.reg.Register(ctx, subject, own, s.normalize)
 		err = s.of("Error registering "+s.format.Name+" schema"+own.Text, err)
 	} else {
 		var r Registered
-		r, err = s.reg.Lookup(s.ctx, subject, own, s.normalize, false)
+		r, err = s.reg.Lookup(ctx, subject, own, s.normalize, false)
 		id, err = r.ID, s.of("Error retrieving "+s.format.Name+" schema"+own.Text, err)
 	}
 	if err == nil {
@@ -173,10 +192,12 @@ func (s *Serde) own(subject string, own Schema) (int32, error) {
 
 // Refer registers a schema that others refer to, or looks it up, and returns the reference to it.
 func (s *Serde) Refer(topic, name, subject string, schema Schema) (Reference, error) {
-	if _, err := s.own(subject, schema); err != nil {
+	ctx, done := s.asking()
+	defer done()
+	if _, err := s.own(ctx, subject, schema); err != nil {
 		return Reference{}, s.failed(s.format.Write, topic, err)
 	}
-	r, err := s.reg.Lookup(s.ctx, subject, schema, s.normalize, false)
+	r, err := s.reg.Lookup(ctx, subject, schema, s.normalize, false)
 	if err != nil {
 		return Reference{}, s.failed(s.format.Write, topic, s.of("Error retrieving "+s.format.Name+" schema of "+name, err))
 	}
@@ -185,26 +206,30 @@ func (s *Serde) Refer(topic, name, subject string, schema Schema) (Reference, er
 
 // Schema returns the schema of an id that a message of a topic names, and those it refers to.
 func (s *Serde) Schema(topic string, id int32) (Schema, []Named, error) {
+	ctx, done := s.asking()
+	defer done()
 	subject := ""
 	if s.strategy == topicName {
 		subject = topic + "-" + s.kind()
 	}
-	schema, err := s.reg.ByID(s.ctx, id, subject)
+	schema, err := s.reg.ByID(ctx, id, subject)
 	err = s.of("Error retrieving "+s.format.Name+" "+s.kind()+" schema for id "+itoa(id), err)
 	var deps []Named
 	if err == nil {
-		deps, err = s.deps(schema)
+		deps, err = s.deps(ctx, schema)
 	}
 	return schema, deps, s.failed(s.format.Read, topic, err)
 }
 
 // Version is the version that a schema has in its subject; 0 where it is none of its versions, as after a topic was copied.
 func (s *Serde) Version(topic, record string, schema Schema) (int, error) {
+	ctx, done := s.asking()
+	defer done()
 	subject, err := s.subject(topic, record)
 	if err != nil {
 		return 0, nil // it was written under a name of another strategy
 	}
-	r, err := s.reg.Lookup(s.ctx, subject, schema, s.normalize, true)
+	r, err := s.reg.Lookup(ctx, subject, schema, s.normalize, true)
 	if e, ok := errors.AsType[*Error](err); ok && e.NotFound() {
 		return 0, nil
 	}
@@ -218,7 +243,7 @@ const (
 )
 
 // deps fetches what a schema refers to, what is referred to first.
-func (s *Serde) deps(of Schema) ([]Named, error) {
+func (s *Serde) deps(ctx context.Context, of Schema) ([]Named, error) {
 	var all []Named
 	seen := map[string]bool{}
 	var add func(of Schema, depth int) error
@@ -231,7 +256,7 @@ func (s *Serde) deps(of Schema) ([]Named, error) {
 			if len(seen) > maxDeps || depth > maxDepth {
 				return connecterr.New(connecterr.Serialization, "the schema refers to too many others")
 			}
-			r, err := s.reg.Version(s.ctx, ref.Subject, ref.Version)
+			r, err := s.reg.Version(ctx, ref.Subject, ref.Version)
 			if err != nil {
 				return s.of("Error retrieving the referenced schema "+ref.Name+" (version "+itoa(int32(ref.Version))+" of "+ref.Subject+")", err) //nolint:gosec // a version
 			}
@@ -278,7 +303,7 @@ func (s *Serde) failed(doing, topic string, err error) error {
 	say := func(text string) string { return strings.ReplaceAll(text, "%s", topic) }
 	_, away := errors.AsType[*unreachable](err)
 	switch {
-	case away || connecterr.IsRetriable(err) || s.ctx.Err() != nil:
+	case away || connecterr.IsRetriable(err) || s.ended():
 		verb := "serializing"
 		if doing == s.format.Read {
 			verb = "deserializing"

@@ -50,6 +50,7 @@ type Pipeline struct {
 	changed    record.Source // what became of the source record under way
 	tol        *tolerance
 	used       func(topic string)
+	waiters    []converter.Waiter
 	kept       []kept // consumed records of the last batches, where a plugin may report them
 }
 
@@ -83,6 +84,11 @@ func New(o Options) (*Pipeline, error) {
 	p.read.key, p.read.value = decoderOf(p.key), decoderOf(p.value)
 	if p.header, p.classes.header, err = o.headerConverter(); err != nil {
 		return nil, err
+	}
+	for _, c := range []any{p.key, p.value, p.header} {
+		if w, ok := c.(converter.Waiter); ok {
+			p.waiters = append(p.waiters, w)
+		}
 	}
 	if p.chain, err = newChain(o); err != nil {
 		return nil, err
@@ -135,6 +141,13 @@ func withType(props map[string]string, use converter.Use) map[string]string {
 	return out
 }
 
+// within lets converters that wait for others give up when the batch must.
+func (p *Pipeline) within(ctx context.Context) {
+	for _, c := range p.waiters {
+		c.Within(ctx)
+	}
+}
+
 // Close releases converters and transformations. What was set aside must have been settled before.
 func (p *Pipeline) Close() {
 	for _, c := range []any{p.key, p.value, p.header} {
@@ -152,6 +165,7 @@ func (p *Pipeline) Close() {
 // the task. out is appended to.
 func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
 	p.keep(in)
+	p.within(ctx)
 	defer p.tol.tell(ctx, false)
 	var at place // one for all: failures let it escape
 	for i := range in {
@@ -219,6 +233,7 @@ func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool,
 // Source transforms records and converts them. idx[i] is the place in `in` of out[i]; records that are not in it were
 // dropped or skipped. Both slices are appended to. An error fails the task.
 func (p *Pipeline) Source(ctx context.Context, in []record.Source, out []kafkaio.Record, idx []int) ([]kafkaio.Record, []int, error) {
+	p.within(ctx)
 	defer p.tol.tell(ctx, false)
 	var at place // one for all: failures let it escape
 	for i := range in {
