@@ -18,6 +18,7 @@ import (
 var jsonSchemaDef = &config.Def{Keys: append(registry.Keys(),
 	config.Key{Name: "object.additional.properties", Type: config.Boolean, Default: config.Default("true"), Importance: config.Medium, Doc: "Let objects have more properties than their schema says."},
 	config.Key{Name: "use.optional.for.nonrequired", Type: config.Boolean, Default: config.Default("false"), Importance: config.Medium, Doc: "Read properties that are not required as optional fields."},
+	config.Key{Name: "json.fail.invalid.schema", Type: config.Boolean, Default: config.Default("false"), Importance: config.Medium, Doc: "Refuse messages that are not valid by their JSON Schema, both written and read."},
 	config.Key{Name: "decimal.format", Type: config.String, Default: config.Default("BASE64"), Importance: config.Low, Validators: []config.Rule{config.OneOfFold("NUMERIC", "BASE64")},
 		Doc: "How decimals are written; both forms are read."},
 	config.Key{Name: "ignore.default.for.nullables", Type: config.Boolean, Default: config.Default("false"), Importance: config.Low, Doc: "Write a null where an optional field has a default."},
@@ -33,8 +34,19 @@ type jsonSchemaConverter struct {
 	rules    jsonschema.Rules
 	out, in  jsonConverter // for values
 	defaults jsonConverter // for the defaults in schemas
-	writers  *registry.Plans[jsonWriteKey, int32]
-	readers  *registry.Plans[jsonReadKey, *data.Schema]
+	validate bool
+	writers  *registry.Plans[jsonWriteKey, jsonWriting]
+	readers  *registry.Plans[jsonReadKey, jsonReading]
+}
+
+type jsonWriting struct {
+	id    int32
+	valid *jsonschema.Validator // nil: any message is
+}
+
+type jsonReading struct {
+	schema *data.Schema
+	valid  *jsonschema.Validator // nil: any message is
 }
 
 type jsonWriteKey struct {
@@ -61,6 +73,7 @@ func (c *jsonSchemaConverter) Configure(props map[string]string, use converter.U
 	c.out.defaults, c.defaults.names = !v.Bool("ignore.default.for.nullables"), map[string]any{}
 	c.rules = jsonschema.Rules{Sums: v.Bool("generalized.sum.type.support"), Closed: !v.Bool("object.additional.properties"), Required: v.Bool("use.optional.for.nonrequired"),
 		Write: func(s *data.Schema, v any) ([]byte, error) { return c.defaults.appendValue(nil, s, v) }, Read: c.defaultOf}
+	c.validate = v.Bool("json.fail.invalid.schema")
 	size := int(v.Int("schemas.cache.config"))
 	c.writers, c.readers = registry.NewPlans(size, c.newWriting), registry.NewPlans(size, c.newReading)
 	return nil
@@ -95,11 +108,14 @@ func (c *jsonSchemaConverter) FromConnect(topic string, schema *data.Schema, val
 	if last, ok := c.writers.Last(); ok && last != k && last.topic == topic && schema.Equal(last.schema) {
 		k = last // some connectors make an equal schema for each record
 	}
-	id, err := c.writers.Get(k)
+	w, err := c.writers.Get(k)
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.out.appendValue(registry.AppendHeader(c.out.out[:0], id), schema, value)
+	b, err := c.out.appendValue(registry.AppendHeader(c.out.out[:0], w.id), schema, value)
+	if err == nil {
+		err = w.valid.Check(b[registry.HeaderSize:])
+	}
 	if err != nil {
 		return nil, c.serde.Unwritable(topic, err)
 	}
@@ -109,10 +125,10 @@ func (c *jsonSchemaConverter) FromConnect(topic string, schema *data.Schema, val
 	return bytes.Clone(b), nil
 }
 
-func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (id int32, until time.Time, err error) {
+func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (w jsonWriting, until time.Time, err error) {
 	own, err := c.rules.Own(k.schema)
 	if err != nil {
-		return 0, until, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.topic, err)
 	}
 	title := ""
 	if !k.schema.Optional() {
@@ -120,7 +136,7 @@ func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (id int32, until time.T
 	}
 	target, err := c.serde.Target(k.topic, title, registry.Schema{Type: registry.JSON, Text: own})
 	if err != nil {
-		return 0, until, err
+		return w, until, err
 	}
 	if target.Given != nil && target.Strict {
 		given, err := c.parsed(*target.Given, target.Deps, 0)
@@ -129,10 +145,19 @@ func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (id int32, until time.T
 		}
 		if err != nil {
 			err = bad("Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", target.Given.Text, own, err)
-			return 0, until, c.serde.Unwritable(k.topic, err)
+			return w, until, c.serde.Unwritable(k.topic, err)
 		}
 	}
-	return target.ID, target.Until, nil
+	if w.id = target.ID; c.validate {
+		by, deps := own, []registry.Named(nil)
+		if target.Given != nil {
+			by, deps = target.Given.Text, target.Deps
+		}
+		if w.valid, err = jsonschema.NewValidator(by, named(deps)); err != nil {
+			return w, until, c.serde.Unwritable(k.topic, err)
+		}
+	}
+	return w, target.Until, nil
 }
 
 // parsed reads a schema of the registry.
@@ -140,11 +165,15 @@ func (c *jsonSchemaConverter) parsed(s registry.Schema, deps []registry.Named, v
 	if s.Type != registry.JSON {
 		return nil, bad("the schema in the registry is of type %s, and not of type %s", s.Type, registry.JSON)
 	}
-	before := make([]jsonschema.Named, len(deps))
+	return c.rules.Parse(s.Text, named(deps), version)
+}
+
+func named(deps []registry.Named) []jsonschema.Named {
+	all := make([]jsonschema.Named, len(deps))
 	for i, d := range deps {
-		before[i] = jsonschema.Named(d)
+		all[i] = jsonschema.Named(d)
 	}
-	return c.rules.Parse(s.Text, before, version)
+	return all
 }
 
 // ToConnect reads a message.
@@ -156,10 +185,11 @@ func (c *jsonSchemaConverter) ToConnect(topic string, b []byte) (data.SchemaAndV
 	if err != nil {
 		return data.SchemaAndValue{}, c.serde.Unreadable(topic, err)
 	}
-	schema, err := c.readers.Get(jsonReadKey{topic, id})
+	r, err := c.readers.Get(jsonReadKey{topic, id})
 	if err != nil {
 		return data.SchemaAndValue{}, err
 	}
+	schema := r.schema
 	in := &c.in
 	in.places, in.lost = in.places[:0], false
 	if err := in.tree.Parse(payload); err != nil {
@@ -168,6 +198,9 @@ func (c *jsonSchemaConverter) ToConnect(topic string, b []byte) (data.SchemaAndV
 	if in.tree.Root() == jsontree.None {
 		return data.SchemaAndValue{}, nil
 	}
+	if err := r.valid.Check(payload); err != nil {
+		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, err))
+	}
 	v, err := in.value(schema, in.tree.Root())
 	if err != nil {
 		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, err))
@@ -175,22 +208,25 @@ func (c *jsonSchemaConverter) ToConnect(topic string, b []byte) (data.SchemaAndV
 	return data.SchemaAndValue{Schema: schema, Value: v}, nil
 }
 
-func (c *jsonSchemaConverter) newReading(k jsonReadKey) (s *data.Schema, forGood time.Time, err error) {
+func (c *jsonSchemaConverter) newReading(k jsonReadKey) (r jsonReading, forGood time.Time, err error) {
 	found, deps, err := c.serde.Schema(k.topic, k.id)
 	if err != nil {
-		return nil, forGood, err
+		return r, forGood, err
 	}
-	if s, err = c.parsed(found, deps, 0); err != nil {
-		return nil, forGood, c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
+	if r.schema, err = c.parsed(found, deps, 0); err == nil && c.validate {
+		r.valid, err = jsonschema.NewValidator(found.Text, named(deps))
 	}
-	version, err := c.serde.Version(k.topic, s.Name(), found)
+	if err != nil {
+		return r, forGood, c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
+	}
+	version, err := c.serde.Version(k.topic, r.schema.Name(), found)
 	if err != nil || version == 0 {
-		return s, forGood, err
+		return r, forGood, err
 	}
-	if s, err = c.parsed(found, deps, version); err != nil {
+	if r.schema, err = c.parsed(found, deps, version); err != nil {
 		err = c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
 	}
-	return s, forGood, err
+	return r, forGood, err
 }
 
 // brokenJSON says of which schema a message is.
