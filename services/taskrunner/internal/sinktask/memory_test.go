@@ -1,12 +1,13 @@
 package sinktask
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/internal/sleep"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
@@ -26,14 +28,17 @@ import (
 
 // The test of the memory bound runs this program again, so that nothing but one task is in the process that is measured.
 var (
-	slowBroker = flag.String("slow.broker", "", "run a slow sink beside this broker and print the memory it took")
+	slowBroker = flag.String("slow.broker", "", "run a sink beside this broker and print what it took")
 	slowTopic  = flag.String("slow.topic", "", "what it reads")
+	slowPause  = flag.Duration("slow.pause", 0, "how long it takes for a record")
+	// slowRecords is how many records the slow sink takes before it is measured; more in long runs.
+	slowRecords = flag.Int("slow.records", 24, "how many records the slow sink of TestRuntime_memory takes, for example 1000")
 )
 
 const (
 	largeRecord  = 1 << 20
 	largeRecords = 384 // about twelve times what a task may hold
-	slowRecords  = 96  // how many the slow sink takes before it is measured
+	slower       = 100 // how many times slower than the source the sink is
 )
 
 func TestMain(m *testing.M) {
@@ -48,16 +53,23 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// slowSink takes its time for each record.
-type slowSink struct{ taken *atomic.Int64 }
+// slowSink takes its time for each record, and notes how much it was given at once.
+type slowSink struct {
+	taken, largest *atomic.Int64
+	pause          time.Duration
+}
 
 func (slowSink) Start(context.Context, sink.Context) error { return nil }
 func (slowSink) Stop(context.Context) error                { return nil }
 func (s slowSink) Put(ctx context.Context, batch []record.Sink) error {
+	size := 0
+	for _, r := range batch {
+		b, _ := r.Value.([]byte)
+		size += len(b)
+	}
+	s.largest.Store(max(s.largest.Load(), int64(size)))
 	for range batch {
-		select {
-		case <-time.After(20 * time.Millisecond): // fifty a second, of which the broker has thousands
-		case <-ctx.Done():
+		if s.pause > 0 && !sleep.For(ctx, s.pause) {
 			return ctx.Err()
 		}
 		s.taken.Add(1)
@@ -66,10 +78,14 @@ func (s slowSink) Put(ctx context.Context, batch []record.Sink) error {
 }
 
 func beSlow(bootstrap, topic string) error {
-	var taken atomic.Int64
+	var taken, largest atomic.Int64
+	want := int64(largeRecords)
+	if *slowPause > 0 {
+		want = int64(*slowRecords)
+	}
 	d := Deps{
 		Plugin: func(plugin.Kind, string) (*plugin.Plugin, error) {
-			return &plugin.Plugin{NewSinkTask: func() sink.Task { return slowSink{&taken} }}, nil
+			return &plugin.Plugin{NewSinkTask: func() sink.Task { return slowSink{&taken, &largest, *slowPause} }}, nil
 		},
 		Resolve: func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
 		ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) {
@@ -77,7 +93,7 @@ func beSlow(bootstrap, topic string) error {
 		},
 		Pipeline: func(context.Context, Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
 	}
-	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: topic, Target: cluster.Started, TaskCount: 1, Config: cluster.ConfigOf(map[string]string{"topics": topic})}
+	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: topic + slowPause.String(), Target: cluster.Started, TaskCount: 1, Config: cluster.ConfigOf(map[string]string{"topics": topic})}
 	in, err := New(d)(spec)
 	if err != nil {
 		return err
@@ -92,15 +108,24 @@ func beSlow(bootstrap, topic string) error {
 	go func() {
 		done <- in.Run(ctx, ctx, job.Env{Spec: spec, Report: reports{&events{}}, Target: make(chan cluster.TargetState)})
 	}()
-	for taken.Load() < slowRecords {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	most := uint64(0)
+	var began time.Time
+	for taken.Load() < want {
+		if began.IsZero() && taken.Load() > 0 { // what joining the group took does not count
+			began = time.Now()
+		}
+		metrics.Read(heap)
+		most = max(most, heap[0].Value.Uint64())
 		select {
 		case err := <-done:
 			return fmt.Errorf("the task ended: %w", err)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(time.Millisecond):
 		}
 	}
+	took := time.Since(began)
 	busy, err := highest()
-	fmt.Printf("idle %d busy %d\n", idle, busy)
+	fmt.Printf("idle %d busy %d heap %d batch %d took %d\n", idle, busy, most>>20, largest.Load()>>20, took.Microseconds())
 	cancel()
 	<-done
 	return err
@@ -126,19 +151,39 @@ func highest() (int, error) {
 const taskBound = 160
 
 func TestRuntime_memory_of_a_task_with_large_records_and_a_slow_sink_is_bounded(t *testing.T) {
-	t.Parallel()
 	if _, err := highest(); err != nil {
 		servers.Missing(t, err)
 		return
 	}
-	bootstrap := servers.Kafka(t)
-	topic := unique("large")
-	a, err := kafkaio.NewAdmin(kafkaio.Config{"bootstrap.servers": bootstrap}, nil)
-	require.NoError(t, err)
-	defer a.Close(context.WithoutCancel(t.Context()))
-	made, err := a.CreateTopics(within(t), kafkaio.Topic{Name: topic, Partitions: 4, Replication: 1, Config: map[string]string{"max.message.bytes": "2000000"}})
-	require.NoError(t, err)
-	require.NoError(t, made[topic])
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		topic := unique("large")
+		a, err := kafkaio.NewAdmin(kafkaio.Config{"bootstrap.servers": bootstrap}, nil)
+		require.NoError(t, err)
+		defer a.Close(context.WithoutCancel(t.Context()))
+		made, err := a.CreateTopics(within(t), kafkaio.Topic{Name: topic, Partitions: 4, Replication: 1, Config: map[string]string{"max.message.bytes": "2000000"}})
+		require.NoError(t, err)
+		require.NoError(t, made[topic])
+		fill(t, bootstrap, topic)
+
+		// First as fast as it goes, which tells what a hundred times slower is.
+		fast := beside(t, bootstrap, topic, 0)
+		pause := time.Duration(fast.took) * time.Microsecond / largeRecords * slower
+		slow := beside(t, bootstrap, topic, pause)
+		t.Logf("full speed: %d records of %d MiB in %d ms; a record in %v: %d MiB idle, %d MiB with %d records waiting, heap %d MiB, largest batch %d MiB",
+			largeRecords, largeRecord>>20, fast.took/1000, pause, slow.idle, slow.busy, largeRecords, slow.heap, slow.batch)
+		require.Less(t, slow.busy-slow.idle, slack*taskBound)
+		require.LessOrEqual(t, slow.batch, 17, "16 MiB, and the record that went beyond")
+		require.Less(t, slow.heap, slack*heapBound)
+		require.Less(t, fast.busy-fast.idle, slack*taskBound, "a fast sink needs no more")
+	})
+}
+
+// heapBound is what Go's heap holds at most, in MiB: the batch that the sink has, and what is collected later.
+const heapBound = 64
+
+// fill writes the large records.
+func fill(t *testing.T, bootstrap, topic string) {
+	t.Helper()
 	p, err := kafkaio.NewProducer(t.Context(), kafkaio.ProducerConfig{Client: kafkaio.Config{"bootstrap.servers": bootstrap, "message.max.bytes": "2000000"}})
 	require.NoError(t, err)
 	value := make([]byte, largeRecord)
@@ -152,15 +197,23 @@ func TestRuntime_memory_of_a_task_with_large_records_and_a_slow_sink_is_bounded(
 	}
 	require.NoError(t, p.Flush(within(t)))
 	require.NoError(t, p.Close(within(t)))
+}
 
+// measured is what a process with one task took: MiB, and microseconds.
+type measured struct{ idle, busy, heap, batch, took int }
+
+// beside runs a task in a process of its own, and measures it.
+func beside(t *testing.T, bootstrap, topic string, pause time.Duration) (m measured) {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
-	out, err := exec.CommandContext(within(t), self, "-slow.broker", bootstrap, "-slow.topic", topic).CombinedOutput() //nolint:gosec // this program
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+2*pause*time.Duration(*slowRecords))
+	defer cancel()
+	out, err := exec.CommandContext(ctx, self, "-slow.broker", bootstrap, "-slow.topic", topic, "-slow.pause", pause.String(), "-slow.records", strconv.Itoa(*slowRecords)).CombinedOutput() //nolint:gosec // this program
 	require.NoError(t, err, "%s", out)
-	m := regexp.MustCompile(`idle (\d+) busy (\d+)`).FindSubmatch(out)
-	require.NotNil(t, m, "%s", out)
-	idle, _ := strconv.Atoi(string(m[1]))
-	busy, _ := strconv.Atoi(string(m[2]))
-	t.Logf("%d MiB idle, %d MiB with %d records of %d MiB waiting", idle, busy, largeRecords, largeRecord>>20)
-	require.Less(t, busy-idle, slack*taskBound)
+	at := bytes.Index(out, []byte("idle "))
+	require.GreaterOrEqual(t, at, 0, "%s", out)
+	_, err = fmt.Sscanf(string(out[at:]), "idle %d busy %d heap %d batch %d took %d", &m.idle, &m.busy, &m.heap, &m.batch, &m.took)
+	require.NoError(t, err, "%s", out)
+	return m
 }
