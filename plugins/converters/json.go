@@ -118,7 +118,7 @@ func (c *jsonConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, erro
 	c.places, c.lost = c.places[:0], false
 	if c.prefix != nil && bytes.HasPrefix(b, c.prefix) {
 		if c.direct != nil {
-			if st, ok := c.direct.read(b[len(c.prefix):]); ok {
+			if st, ok := c.direct.read(b[len(c.prefix):], c.view); ok {
 				return data.SchemaAndValue{Schema: c.last, Value: st}, nil
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strconv"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -56,8 +57,8 @@ func b2i(b bool) int {
 	return 0
 }
 
-// read reads a struct and the brace that ends the envelope around it.
-func (d *direct) read(b []byte) (*data.Struct, bool) {
+// read reads a struct and the brace that ends the envelope around it. view: texts may be views of the bytes.
+func (d *direct) read(b []byte, view bool) (*data.Struct, bool) {
 	st := data.NewStruct(d.schema)
 	at := 0
 	for i := range d.fields {
@@ -66,7 +67,7 @@ func (d *direct) read(b []byte) (*data.Struct, bool) {
 			return nil, false
 		}
 		at += len(f.label)
-		v, n := f.value(b[at:])
+		v, n := f.value(b[at:], view)
 		if n == 0 {
 			return nil, false
 		}
@@ -77,7 +78,7 @@ func (d *direct) read(b []byte) (*data.Struct, bool) {
 }
 
 // value reads a value, and tells how many bytes it is; 0: it is none of the usual form.
-func (f *directField) value(b []byte) (v any, n int) {
+func (f *directField) value(b []byte, view bool) (v any, n int) {
 	if b[0] == 'n' {
 		if f.null && len(b) > 4 && string(b[:4]) == "null" {
 			return nil, 4
@@ -126,8 +127,11 @@ func (f *directField) value(b []byte) (v any, n int) {
 		return plainFloat64(b)
 	case data.String:
 		text, n := plainText(b)
-		if n == 0 {
+		switch {
+		case n == 0:
 			return nil, 0
+		case view && len(text) > 0:
+			return unsafe.String(&text[0], len(text)), n
 		}
 		return string(text), n
 	case data.Bytes:
