@@ -245,11 +245,35 @@ func toInt(raw any) (int64, error) {
 		}
 		return 0, nil
 	case []byte:
+		if n, ok := plainInt(x); ok {
+			return n, nil
+		}
 		return textInt(string(x))
 	case string:
 		return textInt(x)
 	}
 	return 0, fmt.Errorf("%T is no number", raw)
+}
+
+// plainInt reads a number of nothing but up to 18 digits, with or without a minus.
+func plainInt(b []byte) (n int64, ok bool) {
+	digits := b
+	if len(b) > 0 && b[0] == '-' {
+		digits = b[1:]
+	}
+	if len(digits) == 0 || len(digits) > 18 {
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	if len(digits) < len(b) {
+		n = -n
+	}
+	return n, true
 }
 
 func textInt(text string) (int64, error) {

@@ -121,11 +121,8 @@ func (sh *shape) position(raw []any) (p position, err error) {
 		if raw[sh.id] == nil {
 			return p, connecterr.New(connecterr.General, "Null value for incrementing column of type: %s", sh.columns[sh.id].typeName)
 		}
-		text, err := numberText(raw[sh.id])
-		if err != nil {
-			return p, err
-		}
-		if p.id, err = toID(text); err != nil {
+		var err error
+		if p.id, err = idOf(raw[sh.id]); err != nil {
 			return p, err
 		}
 		p.hasID = true
@@ -144,6 +141,23 @@ func (sh *shape) position(raw []any) (p position, err error) {
 		}
 	}
 	return p, nil
+}
+
+// idOf is the id that a database gave.
+func idOf(raw any) (int64, error) {
+	switch x := raw.(type) {
+	case int64:
+		return x, nil
+	case []byte:
+		if n, ok := plainInt(x); ok {
+			return n, nil
+		}
+	}
+	text, err := numberText(raw)
+	if err != nil {
+		return 0, err
+	}
+	return toID(text)
 }
 
 // toID reads an id, which may be a decimal without a fraction.
