@@ -35,12 +35,15 @@ func All() []plugin.Plugin {
 	add("org.apache.kafka.connect.converters.FloatConverter", "Single precision numbers as four bytes.", typeOnlyDef, func() converter.Converter { return floatConverter })
 	add("org.apache.kafka.connect.converters.DoubleConverter", "Double precision numbers as eight bytes.", typeOnlyDef, func() converter.Converter { return doubleConverter })
 	add("org.apache.kafka.connect.json.JsonConverter", "JSON, with or without its schema.", jsonDef, func() converter.Converter { return &jsonConverter{} })
+	for i := range all { // those over a registry are not: each instance would ask it
+		all[i].Pure = true
+	}
 	all = append(all, plugin.Plugin{Class: avro.Class, Kind: plugin.Converter, Version: Version, Def: avro.Def, Doc: "Avro, with schemas in a schema registry.", NewConverter: avro.New})
 	all = append(all, plugin.Plugin{Class: "io.confluent.connect.json.JsonSchemaConverter", Kind: plugin.Converter, Version: Version, Def: jsonSchemaDef,
 		Doc: "JSON, with schemas in a schema registry.", NewConverter: func() converter.Converter { return &jsonSchemaConverter{} }})
 	all = append(all, plugin.Plugin{Class: protobuf.Class, Kind: plugin.Converter, Version: Version, Def: protobuf.Def, Doc: "Protobuf, with schemas in a schema registry.", NewConverter: protobuf.New})
 	return append(all, plugin.Plugin{Class: "org.apache.kafka.connect.storage.SimpleHeaderConverter", Kind: plugin.HeaderConverter, Version: Version,
-		Def: &config.Def{}, Doc: "Header values as text, whose type is guessed when they are read.",
+		Pure: true, Def: &config.Def{}, Doc: "Header values as text, whose type is guessed when they are read.",
 		NewHeaderConverter: func() converter.HeaderConverter { return simpleHeader{} }})
 }
 

@@ -54,5 +54,8 @@ func All() []plugin.Plugin {
 	predicate("HasHeaderKey", "Holds for records that have a header with that key.", hasHeaderKeyDef, func() transform.Predicate { return &hasHeaderKey{} })
 	predicate("RecordIsTombstone", "Holds for records whose value is null.", &config.Def{}, func() transform.Predicate { return recordIsTombstone{} })
 	predicate("TopicNameMatches", "Holds for records of topics that match a regular expression.", topicNameMatchesDef, func() transform.Predicate { return &topicNameMatches{} })
+	for i := range all {
+		all[i].Pure = true
+	}
 	return all
 }

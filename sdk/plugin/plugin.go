@@ -35,6 +35,9 @@ type Plugin struct {
 	TaskClass string      // Java class name of the task; connectors only
 	Def       *config.Def // the plugin's own keys
 	Doc       string      // one sentence for the reference page
+	// Pure says of a converter, transformation or predicate that what it makes of a record depends on nothing but its
+	// configuration and that record, so that a task may spread its records over several instances.
+	Pure bool
 
 	NewConnector       func() connector.Connector
 	NewSourceTask      func() source.Task

@@ -17,6 +17,7 @@ import (
 // chain is a connector's transformations in order.
 type chain struct {
 	links []link
+	pure  bool             // all of them and their conditions are
 	r     transform.Record // the record under way; one for all, as a task has one goroutine
 }
 
@@ -31,7 +32,7 @@ type link struct {
 }
 
 func newChain(o Options) (c *chain, err error) {
-	c = &chain{}
+	c = &chain{pure: true}
 	defer func() {
 		if err != nil {
 			c.close(o.Logger)
@@ -52,38 +53,41 @@ func newChain(o Options) (c *chain, err error) {
 		}
 		c.links = append(c.links, link{class: p.Class, t: p.NewTransformation(), negate: strings.EqualFold(strings.TrimSpace(o.Config[prefix+"negate"]), "true")})
 		l := &c.links[len(c.links)-1]
+		c.pure = c.pure && p.Pure
 		_, l.careful = l.t.(transform.Careful)
 		if err := l.t.Configure(props); err != nil {
 			return c, unusable(err)
 		}
 		if name := strings.TrimSpace(o.Config[prefix+"predicate"]); name != "" {
-			if l.when, err = o.predicate(name); err != nil {
+			var pure bool
+			if l.when, pure, err = o.predicate(name); err != nil {
 				return c, err
 			}
+			c.pure = c.pure && pure
 		}
 		o.Metrics.Transform(alias, p.Class, p.Version)
 	}
 	return c, nil
 }
 
-func (o *Options) predicate(alias string) (transform.Predicate, error) {
+func (o *Options) predicate(alias string) (pr transform.Predicate, pure bool, err error) {
 	prefix := "predicates." + alias + "."
 	if o.Config[prefix+"type"] == "" {
-		return nil, unusable(unusable(connecterr.New(connecterr.Config, "Unknown configuration '%splugin.version'", prefix)))
+		return nil, false, unusable(unusable(connecterr.New(connecterr.Config, "Unknown configuration '%splugin.version'", prefix)))
 	}
 	p, err := o.versioned(plugin.Predicate, prefix)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	props := worker.Prefixed(o.Config, prefix)
 	delete(props, "type")
 	delete(props, "plugin.version")
 	o.Metrics.Predicate(alias, p.Class, p.Version)
-	pr := p.NewPredicate()
+	pr = p.NewPredicate()
 	if err := pr.Configure(props); err != nil {
-		return pr, unusable(err)
+		return pr, false, unusable(err)
 	}
-	return pr, nil
+	return pr, p.Pure, nil
 }
 
 // versioned finds the plugin that the keys behind a prefix ask for.
@@ -166,6 +170,24 @@ func (c *chain) again(ctx context.Context, tol *tolerance, at *place, l *link, c
 
 // sink runs the chain on a sink record. Where it was read stays what it was.
 func (c *chain) sink(ctx context.Context, tol *tolerance, at *place, r *record.Sink) (bool, error) {
+	c.begin(r)
+	keep, err := c.apply(ctx, tol, at)
+	c.end(r)
+	return keep, err
+}
+
+// attempt is sink without a judgement: an error is a transformation's own.
+func (c *chain) attempt(r *record.Sink) (keep bool, err error) {
+	c.begin(r)
+	keep = true
+	for i := 0; i < len(c.links) && keep && err == nil; i++ {
+		keep, err = c.links[i].run(&c.r)
+	}
+	c.end(r)
+	return keep, err
+}
+
+func (c *chain) begin(r *record.Sink) {
 	c.r = transform.Record{Sink: *r}
 	for _, part := range [...]struct {
 		s *data.Schema
@@ -175,10 +197,11 @@ func (c *chain) sink(ctx context.Context, tol *tolerance, at *place, r *record.S
 			c.r.Made(m)
 		}
 	}
-	keep, err := c.apply(ctx, tol, at)
+}
+
+func (c *chain) end(r *record.Sink) {
 	c.r.OriginalTopic, c.r.OriginalPartition, c.r.OriginalOffset = r.OriginalTopic, r.OriginalPartition, r.OriginalOffset
 	*r = c.r.Sink
-	return keep, err
 }
 
 // source runs the chain on a source record, and returns what became of it in out. Its position stays what it was.

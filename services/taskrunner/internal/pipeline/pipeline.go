@@ -3,13 +3,14 @@
 // task.
 //
 // Start reading at New, then Sink and Source; tolerance.go judges failures, chain.go runs transformations, dlq.go sets
-// records aside.
+// records aside; lanes.go spreads a batch over the cores.
 package pipeline
 
 import (
 	"context"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
@@ -42,6 +43,7 @@ type Options struct {
 
 // Pipeline belongs to one task's goroutine.
 type Pipeline struct {
+	options    Options
 	key, value converter.Converter
 	header     converter.HeaderConverter
 	read       struct{ key, value decoder }
@@ -52,6 +54,7 @@ type Pipeline struct {
 	used       func(topic string)
 	waiters    []converter.Waiter
 	kept       []kept // consumed records of the last batches, where a plugin may report them
+	lanes      lanes
 }
 
 // decoder is a converter's way from bytes that nobody changes any more.
@@ -73,16 +76,18 @@ func New(o Options) (*Pipeline, error) {
 	if o.Metrics == nil {
 		o.Metrics = connectmetrics.Alone()
 	}
-	p := &Pipeline{used: o.Used}
-	var err error
-	if p.key, p.classes.key, err = o.converter("key.converter", converter.ForKey, o.Worker.KeyConverter); err != nil {
+	p := &Pipeline{used: o.Used, options: o}
+	key, err := o.converter("key.converter", converter.ForKey, o.Worker.KeyConverter, &p.key)
+	if err != nil {
 		return nil, err
 	}
-	if p.value, p.classes.value, err = o.converter("value.converter", converter.ForValue, o.Worker.ValueConverter); err != nil {
+	value, err := o.converter("value.converter", converter.ForValue, o.Worker.ValueConverter, &p.value)
+	if err != nil {
 		return nil, err
 	}
 	p.read.key, p.read.value = decoderOf(p.key), decoderOf(p.value)
-	if p.header, p.classes.header, err = o.headerConverter(); err != nil {
+	headers, err := o.headerConverter(&p.header)
+	if err != nil {
 		return nil, err
 	}
 	for _, c := range []any{p.key, p.value, p.header} {
@@ -90,9 +95,11 @@ func New(o Options) (*Pipeline, error) {
 			p.waiters = append(p.waiters, w)
 		}
 	}
+	p.classes.key, p.classes.value, p.classes.header = key.Class, value.Class, headers.Class
 	if p.chain, err = newChain(o); err != nil {
 		return nil, err
 	}
+	p.lanes.may = key.Pure && value.Pure && headers.Pure && p.chain.pure
 	if p.tol, err = newTolerance(o); err != nil {
 		p.chain.close(o.Logger)
 		return nil, err
@@ -108,29 +115,30 @@ func (o *Options) chosen(key string, fallback worker.Plugin) worker.Plugin {
 	return fallback
 }
 
-func (o *Options) converter(key string, use converter.Use, fallback worker.Plugin) (converter.Converter, string, error) {
+func (o *Options) converter(key string, use converter.Use, fallback worker.Plugin, into *converter.Converter) (*plugin.Plugin, error) {
 	c := o.chosen(key, fallback)
 	p, err := o.Find(plugin.Converter, c.Class)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	conv := p.NewConverter()
 	if err := conv.Configure(withType(c.Props, use), use); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	o.Metrics.Plugin(strings.ReplaceAll(key, ".", "-"), p.Class, p.Version)
-	return conv, p.Class, nil
+	*into = conv
+	return p, nil
 }
 
-func (o *Options) headerConverter() (converter.HeaderConverter, string, error) {
+func (o *Options) headerConverter(into *converter.HeaderConverter) (*plugin.Plugin, error) {
 	c := o.chosen("header.converter", o.Worker.HeaderConverter)
 	p, err := o.Find(plugin.HeaderConverter, c.Class)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	conv := p.NewHeaderConverter()
+	*into = p.NewHeaderConverter()
 	o.Metrics.Plugin("header-converter", p.Class, p.Version)
-	return conv, p.Class, conv.Configure(withType(c.Props, converter.ForHeader))
+	return p, (*into).Configure(withType(c.Props, converter.ForHeader))
 }
 
 func withType(props map[string]string, use converter.Use) map[string]string {
@@ -158,6 +166,7 @@ func (p *Pipeline) Close() {
 		}
 	}
 	p.chain.close(p.tol.log)
+	p.lanes.close(p.tol.log)
 	p.tol.close()
 }
 
@@ -167,6 +176,17 @@ func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.S
 	p.keep(in)
 	p.within(ctx)
 	defer p.tol.tell(ctx, false)
+	if p.lanes.worth(len(in)) {
+		return p.spread(ctx, in, out)
+	}
+	began := time.Now()
+	out, err := p.oneByOne(ctx, in, out)
+	p.lanes.took(len(in), time.Since(began))
+	return out, err
+}
+
+// oneByOne converts records in turn, and judges those that fail.
+func (p *Pipeline) oneByOne(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
 	var at place // one for all: failures let it escape
 	for i := range in {
 		raw := &in[i]
@@ -211,23 +231,30 @@ func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool,
 	if !ok || err != nil {
 		return ok, err
 	}
-	*r = record.Sink{Topic: raw.Topic, KafkaPartition: raw.Partition, KeySchema: key.Schema, Key: key.Value, ValueSchema: value.Schema, Value: value.Value,
-		Timestamp: raw.Timestamp, TimestampType: raw.TimestampType, KafkaOffset: raw.Offset,
-		OriginalTopic: raw.Topic, OriginalPartition: raw.Partition, OriginalOffset: raw.Offset}
+	*r = consumed(raw, key, value)
 	if len(raw.Headers) == 0 {
 		return true, nil
 	}
-	return p.tol.try(ctx, stageHeader, p.classes.header, at, func() error {
-		r.Headers = make(header.Headers, len(raw.Headers))
-		for i, h := range raw.Headers {
-			sv, err := p.header.ToConnectHeader(raw.Topic, h.Key, h.Value)
-			if err != nil {
-				return err
-			}
-			r.Headers[i] = header.Header{Key: h.Key, Schema: sv.Schema, Value: sv.Value}
+	return p.tol.try(ctx, stageHeader, p.classes.header, at, func() (err error) { r.Headers, err = headersOf(p.header, raw); return err })
+}
+
+// consumed is a record as a plugin sees it, yet without headers.
+func consumed(raw *kafkaio.Record, key, value data.SchemaAndValue) record.Sink {
+	return record.Sink{Topic: raw.Topic, KafkaPartition: raw.Partition, KeySchema: key.Schema, Key: key.Value, ValueSchema: value.Schema, Value: value.Value,
+		Timestamp: raw.Timestamp, TimestampType: raw.TimestampType, KafkaOffset: raw.Offset,
+		OriginalTopic: raw.Topic, OriginalPartition: raw.Partition, OriginalOffset: raw.Offset}
+}
+
+func headersOf(c converter.HeaderConverter, raw *kafkaio.Record) (header.Headers, error) {
+	all := make(header.Headers, len(raw.Headers))
+	for i, h := range raw.Headers {
+		sv, err := c.ToConnectHeader(raw.Topic, h.Key, h.Value)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
+		all[i] = header.Header{Key: h.Key, Schema: sv.Schema, Value: sv.Value}
+	}
+	return all, nil
 }
 
 // Source transforms records and converts them. idx[i] is the place in `in` of out[i]; records that are not in it were
