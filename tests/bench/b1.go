@@ -2,10 +2,11 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -34,46 +35,62 @@ func toFile(ctx context.Context, b *bed, r *report) error {
 	if rounds == 0 {
 		rounds = b1Rounds
 	}
-	bare := filepath.Join(b.Dir, "bare")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bare, "./tests/bench/bare").CombinedOutput(); err != nil { //nolint:gosec // our own
-		return fmt.Errorf("building the bare program: %w\n%s", err, out)
-	}
 	connect, err := servers.StartConnect(ctx, b.kafka, servers.ConnectOptions{JVM: []string{"-Xmx1g", "-XX:+UseG1GC"}})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = connect.Stop(context.WithoutCancel(ctx)) }()
 	for _, size := range []int{100, 1000} {
-		load := flow{topic: fmt.Sprintf("b1-%d", size), records: b1Bytes / size, size: size, dir: b.Dir}
+		rest := strings.Repeat("x", size-numberLen)
+		load := flow{topic: fmt.Sprintf("b1-%d", size), records: b1Bytes / size, dir: b.Dir,
+			value: func(i int) []byte { return fmt.Appendf(make([]byte, 0, size), "%0*d%s", numberLen, i, rest) }}
+		load.line = load.value
 		if err := load.fill(ctx, b.kafka); err != nil {
 			return err
 		}
-		ours := func(ctx context.Context, name, file string) (took taken, err error) {
-			return load.through(ctx, b.REST.Base, pids(b.Cluster), name, file, nil)
-		}
-		arms := []*mover{
-			{name: "bare", move: func(ctx context.Context, _, file string) (taken, error) { return load.bare(ctx, bare, b.kafka, file) }},
-			{name: "millrace", move: ours},
-			{name: "connect", move: func(ctx context.Context, name, file string) (taken, error) {
-				return load.through(ctx, connect.Base, []int{connect.Pid()}, name, file, nil)
-			}},
-			{name: "millrace again", move: ours},
-			{name: "connect, 5000 a poll", move: func(ctx context.Context, name, file string) (taken, error) {
-				return load.through(ctx, connect.Base, []int{connect.Pid()}, name, file, map[string]string{"consumer.override.max.poll.records": "5000",
-					"consumer.override.fetch.min.bytes": "100000", "consumer.override.max.partition.fetch.bytes": "4194304"})
-			}},
-		}
-		if err := load.measure(ctx, arms, rounds); err != nil {
+		arms, err := load.arms(ctx, b, connect, &load)
+		if err != nil {
 			return err
 		}
-		load.tell(r, arms)
+		if err := alternate(ctx, arms, rounds); err != nil {
+			return err
+		}
+		goals := [3]string{}
+		if size == 100 {
+			goals = [3]string{"≥ 2.5", "≤ 0.33", "≥ 0.55"}
+		}
+		load.tell(r, arms, fmt.Sprintf("_%db", size), goals)
 	}
 	return nil
+}
+
+// arms are the ways to get the records into a file. bare is the flow of the bare program, whose lines may be others.
+func (l *flow) arms(ctx context.Context, b *bed, connect *servers.ConnectProcess, bare *flow) ([]*mover, error) {
+	binary := filepath.Join(b.Dir, "bare")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./tests/bench/bare").CombinedOutput(); err != nil { //nolint:gosec // our own
+		return nil, fmt.Errorf("building the bare program: %w\n%s", err, out)
+	}
+	ours := func(ctx context.Context, name, file string) (took taken, err error) {
+		return l.through(ctx, b.REST.Base, pids(b.Cluster), name, file, nil)
+	}
+	return []*mover{
+		{name: "bare", flow: bare, move: func(ctx context.Context, _, file string) (taken, error) { return bare.bare(ctx, binary, b.kafka, file) }},
+		{name: "millrace", flow: l, move: ours},
+		{name: "connect", flow: l, move: func(ctx context.Context, name, file string) (taken, error) {
+			return l.through(ctx, connect.Base, []int{connect.Pid()}, name, file, nil)
+		}},
+		{name: "millrace again", flow: l, move: ours},
+		{name: "connect, 5000 a poll", flow: l, move: func(ctx context.Context, name, file string) (taken, error) {
+			return l.through(ctx, connect.Base, []int{connect.Pid()}, name, file, map[string]string{"consumer.override.max.poll.records": "5000",
+				"consumer.override.fetch.min.bytes": "100000", "consumer.override.max.partition.fetch.bytes": "4194304"})
+		}},
+	}, nil
 }
 
 // mover is one way to get the records into a file.
 type mover struct {
 	name string
+	flow *flow
 	move func(ctx context.Context, name, file string) (taken, error)
 
 	rates, cpu []float64 // records a second; seconds of CPU per million records
@@ -90,12 +107,19 @@ type taken struct {
 
 // flow is a full topic, and where its records go.
 type flow struct {
-	topic         string
-	records, size int
-	dir           string
+	topic   string
+	records int
+	dir     string
+	config  map[string]string  // of the connector, beside what each has
+	value   func(i int) []byte // in the topic
+	line    func(i int) []byte // in the file, in any order of its parts
+	marker  string             // what stands before the number of a record in its line; "": it begins with it
+	args    []string           // of the bare program
+
+	bytes int64 // of the file
 }
 
-// fill makes the topic. Each value begins with its number.
+// fill makes the topic.
 func (l *flow) fill(ctx context.Context, kafka string) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedBytes(64<<20), kgo.DefaultProduceTopic(l.topic))
 	if err != nil {
@@ -105,11 +129,9 @@ func (l *flow) fill(ctx context.Context, kafka string) error {
 	if _, err := kadm.NewClient(client).CreateTopic(ctx, b1Partitions, 1, nil, l.topic); err != nil {
 		return err
 	}
-	rest := strings.Repeat("x", l.size-numberLen)
 	failed := make(chan error, 1)
 	for i := range l.records {
-		value := fmt.Appendf(make([]byte, 0, l.size), "%0*d%s", numberLen, i, rest)
-		client.Produce(ctx, &kgo.Record{Partition: int32(i / 1000 % b1Partitions), Value: value}, func(_ *kgo.Record, err error) { //nolint:gosec // few
+		client.Produce(ctx, &kgo.Record{Partition: int32(i / 1000 % b1Partitions), Value: l.value(i)}, func(_ *kgo.Record, err error) { //nolint:gosec // few
 			if err != nil {
 				select {
 				case failed <- err:
@@ -131,10 +153,11 @@ func (l *flow) fill(ctx context.Context, kafka string) error {
 
 const numberLen = 10
 
-// measure alternates the arms, so that all meet the same machine; the first round warms up.
-func (l *flow) measure(ctx context.Context, arms []*mover, rounds int) error {
+// alternate runs the arms in turn, so that all meet the same machine; the first round warms up.
+func alternate(ctx context.Context, arms []*mover, rounds int) error {
 	for i := range rounds + 1 {
 		for k, a := range arms {
+			l := a.flow
 			name := fmt.Sprintf("%s-%d-%d", l.topic, i, k)
 			file := filepath.Join(l.dir, name)
 			took, err := a.move(ctx, name, file)
@@ -166,15 +189,12 @@ func (l *flow) check(file string) (doubled int, err error) {
 	}
 	defer f.Close() //nolint:errcheck // only read
 	seen := make([]bool, l.records)
-	in, line, n := bufio.NewReaderSize(f, 1<<20), make([]byte, l.size+1), 0
-	for {
-		if _, err := io.ReadFull(in, line); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return 0, err
-		}
-		i, err := strconv.Atoi(string(line[:numberLen]))
-		if err != nil || i >= l.records || line[l.size] != '\n' {
+	in, n := bufio.NewScanner(f), 0
+	in.Buffer(make([]byte, 1<<20), 1<<20)
+	for in.Scan() {
+		line := in.Bytes()
+		i, err := l.number(line)
+		if err != nil || i < 0 || i >= l.records || len(line) != len(l.line(i)) {
 			return 0, fmt.Errorf("%q is no record", line)
 		}
 		if seen[i] {
@@ -184,15 +204,27 @@ func (l *flow) check(file string) (doubled int, err error) {
 		seen[i] = true
 		n++
 	}
+	if err := in.Err(); err != nil {
+		return 0, err
+	}
 	if n != l.records {
 		return doubled, fmt.Errorf("%d of %d records were lost", l.records-n, l.records)
 	}
 	return doubled, nil
 }
 
+// number is which record a line is of.
+func (l *flow) number(line []byte) (int, error) {
+	at := bytes.Index(line, []byte(l.marker)) + len(l.marker)
+	if len(line) < at+numberLen {
+		return 0, errors.New("there is no number")
+	}
+	i, err := strconv.Atoi(string(line[at : at+numberLen]))
+	return i, err
+}
+
 // tell adds the figures. The spread of the control is the smallest difference that means something.
-func (l *flow) tell(r *report, arms []*mover) {
-	unit := fmt.Sprintf("_%db", l.size)
+func (l *flow) tell(r *report, arms []*mover, unit string, goals [3]string) {
 	by := map[string]*mover{}
 	for _, a := range arms {
 		by[a.name] = a
@@ -208,10 +240,6 @@ func (l *flow) tell(r *report, arms []*mover) {
 	if tuned := by["connect, 5000 a poll"]; median(tuned.rates) > median(best.rates) {
 		best = tuned
 	}
-	goals := [3]string{}
-	if l.size == 100 {
-		goals = [3]string{"≥ 2.5", "≤ 0.33", "≥ 0.55"}
-	}
 	r.add("ratio_to_best_peer"+unit, median(ours.rates)/median(best.rates), "", len(ours.rates), goals[0])
 	r.add("cpu_ratio_to_best_peer"+unit, median(ours.cpu)/median(best.cpu), "", len(ours.rates), goals[1])
 	r.add("ratio_to_limit"+unit, median(ours.rates)/median(by["bare"].rates), "", len(ours.rates), goals[2])
@@ -220,8 +248,8 @@ func (l *flow) tell(r *report, arms []*mover) {
 
 // bare runs the bare program.
 func (l *flow) bare(ctx context.Context, binary, kafka, file string) (taken, error) {
-	cmd := exec.CommandContext(ctx, binary, "-kafka", kafka, "-topic", l.topic, "-partitions", strconv.Itoa(b1Partitions), //nolint:gosec // our own
-		"-records", strconv.Itoa(l.records), "-file", file)
+	cmd := exec.CommandContext(ctx, binary, append([]string{"-kafka", kafka, "-topic", l.topic, "-partitions", strconv.Itoa(b1Partitions), //nolint:gosec // our own
+		"-records", strconv.Itoa(l.records), "-file", file}, l.args...)...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
 		return taken{}, err
@@ -243,9 +271,8 @@ func (l *flow) bare(ctx context.Context, binary, kafka, file string) (taken, err
 // through runs a sink connector over a REST API until the file is full. The CPU is that of the workers from the request on.
 func (l *flow) through(ctx context.Context, base string, workers []int, name, file string, more map[string]string) (taken, error) {
 	config := sink(l.topic, file)
-	for k, v := range more {
-		config[k] = v
-	}
+	maps.Copy(config, l.config)
+	maps.Copy(config, more)
 	if err := forgetPeaks(workers); err != nil {
 		return taken{}, err
 	}
@@ -275,7 +302,12 @@ func (l *flow) through(ctx context.Context, base string, workers []int, name, fi
 func (l *flow) watch(ctx context.Context, file string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	all, first := int64(l.records)*int64(l.size+1), int64(0)
+	if l.bytes == 0 {
+		for i := range l.records {
+			l.bytes += int64(len(l.line(i)) + 1)
+		}
+	}
+	all, first := l.bytes, int64(0)
 	var began time.Time
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -285,7 +317,7 @@ func (l *flow) watch(ctx context.Context, file string) (float64, error) {
 		case err != nil && !os.IsNotExist(err):
 			return 0, err
 		case err == nil && st.Size() >= all:
-			return float64(all-first) / float64(l.size+1) / time.Since(began).Seconds(), nil
+			return float64(all-first) / float64(all) * float64(l.records) / time.Since(began).Seconds(), nil
 		case err == nil && first == 0 && st.Size() > 0:
 			first, began = st.Size(), time.Now()
 		}

@@ -1,6 +1,6 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B3|B4|B5|B7|B9|B10
+//	bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B9|B10
 //
 // It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table.
 package main
@@ -30,6 +30,8 @@ var benches = map[string]bench{
 		"The rate is what the file grew from its first line to its last; the numbers in it are checked, so that nothing is lost. CPU is that of the worker processes, from the request on. " +
 		"The limit is a program that reads the partitions with franz-go and writes lines, without group, offsets and conversion. The peer is a real Kafka Connect worker (G1, -Xmx1g) on the same broker, once by default and once with larger polls. " +
 		"\"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest.", run: toFile},
+	"B2": {about: "Kafka→file through InsertField, ReplaceField and Cast: JSON objects of about 210 B without a schema (JsonConverter), one task, 8 partitions, by default settings. " +
+		"Counting, peer and control are as in B1. The limit is a program that reads the partitions with franz-go, decodes, changes and encodes the objects with go-json on all cores, and keeps no order.", run: transformed},
 	"B3": {about: "Kafka→PostgreSQL by inserts into a table without a key: eight columns, JSON with schemas, a topic of four partitions compressed with lz4, one task; offsets committed every second, by default settings. " +
 		jdbcAbout + "The limit is COPY of a file with the same rows, in one statement.", run: toTable},
 	"B4": {about: "Kafka→PostgreSQL by upserts into a table with a primary key that has every second of the rows already; otherwise as B3. " +
@@ -75,7 +77,7 @@ func main() {
 	flag.Parse()
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B3|B4|B5|B7|B9|B10")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B9|B10")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
