@@ -42,6 +42,8 @@ type jsonConverter struct {
 	last   *data.Schema            // the schema in it
 	direct *direct                 // reads values of that schema; nil: only the tree does
 	names  map[string]any          // names of members of schemaless objects
+	like   []likeness              // those of the last one, in order
+	nth    int                     // how many have been read of this one
 	places []jsontree.Node         // where the fields of the structs at work are
 	view   bool                    // the text stays as it is: values may be views of it
 	lost   bool                    // a value became null because it is not of its type
@@ -115,7 +117,7 @@ func (c *jsonConverter) ToConnect(_ string, b []byte) (data.SchemaAndValue, erro
 	if b == nil {
 		return data.SchemaAndValue{}, nil
 	}
-	c.places, c.lost = c.places[:0], false
+	c.places, c.lost, c.nth = c.places[:0], false, 0
 	if c.prefix != nil && bytes.HasPrefix(b, c.prefix) {
 		if c.direct != nil {
 			if st, ok := c.direct.read(b[len(c.prefix):], c.view); ok {

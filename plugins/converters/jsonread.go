@@ -98,15 +98,7 @@ func (c *jsonConverter) any(n jsontree.Node) (any, error) {
 		}
 		return list, nil
 	case jsontree.Object:
-		m := data.NewMap(t.Len(n))
-		for k := t.First(n); k != t.End(n); k = t.Next(t.Next(k)) {
-			v, err := c.any(t.Next(k))
-			if err != nil {
-				return nil, err
-			}
-			m.Set(c.name(k), v)
-		}
-		return m, nil
+		return c.object(n)
 	default:
 		return nil, nil
 	}
@@ -121,6 +113,50 @@ func (c *jsonConverter) text(n jsontree.Node) string {
 		return ""
 	}
 	return c.tree.Text(n)
+}
+
+// spare is room for what transformations add to an object.
+const spare = 2
+
+// object reads an object without a schema. Most are like the one before: then their names are known, and all different.
+func (c *jsonConverter) object(n jsontree.Node) (*data.Map, error) {
+	t := &c.tree
+	m, object := data.NewMap(t.Len(n)+spare), c.nth
+	for k := t.First(n); k != t.End(n); k = t.Next(t.Next(k)) {
+		at := c.nth
+		c.nth++
+		known := at < len(c.like) && c.like[at].object == object && t.Plain(k) && string(t.Raw(k)) == c.like[at].text
+		if !known {
+			c.like = c.like[:min(at, len(c.like))]
+		}
+		var name any
+		if known {
+			name = c.like[at].name
+		} else {
+			name = c.name(k)
+		}
+		v, err := c.any(t.Next(k))
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			m.Add(name, v)
+			continue
+		}
+		before := m.Len()
+		m.Set(name, v)
+		if text, ok := name.(string); ok && m.Len() > before && at == len(c.like) && at < maxNames {
+			c.like = append(c.like, likeness{name, text, object})
+		}
+	}
+	return m, nil
+}
+
+// likeness is a name of the last object that was read without a schema.
+type likeness struct {
+	name   any
+	text   string
+	object int // which of the objects in it, by how many names came before its first
 }
 
 // Objects have the same names again and again: so many names, up to such a length, are kept.

@@ -23,6 +23,8 @@ type replaceField struct {
 	exclude, include map[string]bool
 	renames          map[string]string
 	keys             map[string]any // of schemaless records: what each becomes; nil where it is left out
+	like             []replaced     // those of the last record, in order: most are like the one before
+	at               int            // how many were asked for
 	schemas          cache[*replacePlan]
 }
 
@@ -43,7 +45,7 @@ func (f *replaceField) Configure(props map[string]string) error {
 	}
 	f.defaults, f.schemas = v.Bool(nullsName), cache[*replacePlan]{}
 	f.exclude, f.include, f.renames = setOf(v.List("exclude")), setOf(v.List("include")), map[string]string{}
-	f.keys = map[string]any{}
+	f.keys, f.like = map[string]any{}, nil
 	for _, p := range pairs {
 		f.renames[p.Left] = p.Right
 	}
@@ -69,12 +71,22 @@ func (f *replaceField) name(field string) (string, bool) {
 	return field, true
 }
 
+type replaced struct {
+	key     string
+	renamed any
+}
+
 // maxKeys is how many different keys are remembered.
 const maxKeys = 1000
 
 // key is what a key of a schemaless record becomes; false when it is left out.
 func (f *replaceField) key(key any) (any, bool) {
 	field := key.(string) //nolint:forcetypeassert // all were looked at
+	at := f.at
+	f.at++
+	if at < len(f.like) && f.like[at].key == field {
+		return f.like[at].renamed, f.like[at].renamed != nil
+	}
 	renamed, known := f.keys[field]
 	if !known {
 		if name, keep := f.name(field); keep {
@@ -83,6 +95,9 @@ func (f *replaceField) key(key any) (any, bool) {
 		if len(f.keys) < maxKeys {
 			f.keys[strings.Clone(field)] = renamed
 		}
+	}
+	if at < maxKeys {
+		f.like = append(f.like[:min(at, len(f.like))], replaced{strings.Clone(field), renamed})
 	}
 	return renamed, renamed != nil
 }
@@ -124,6 +139,7 @@ func (f *replaceField) schemaless(r *transform.Record, v any) error {
 		}
 	}
 	out := r.Mutable(m)
+	f.at = 0
 	out.Rename(f.key)
 	f.update(r, nil, out)
 	return nil

@@ -87,12 +87,8 @@ func (m *Map) find(key any) int {
 	return -1
 }
 
-// Set adds or replaces an entry; a replaced one keeps its place.
-func (m *Map) Set(key, value any) {
-	if i := m.find(key); i >= 0 {
-		m.entries[i].value = value
-		return
-	}
+// Add adds an entry whose key is known not to be there.
+func (m *Map) Add(key, value any) {
 	m.entries = append(m.entries, entry{key, value})
 	switch {
 	case m.index != nil:
@@ -100,6 +96,15 @@ func (m *Map) Set(key, value any) {
 	case len(m.entries) > smallMap:
 		m.reindex()
 	}
+}
+
+// Set adds or replaces an entry; a replaced one keeps its place.
+func (m *Map) Set(key, value any) {
+	if i := m.find(key); i >= 0 {
+		m.entries[i].value = value
+		return
+	}
+	m.Add(key, value)
 }
 
 func (m *Map) note(i int) {
