@@ -21,8 +21,8 @@ func TestJSON_an_object_is_read_as_if_it_were_the_first(t *testing.T) {
 			value := fmt.Sprint(rng.IntN(100))
 			if depth < 3 && rng.IntN(3) == 0 {
 				value = object(depth + 1)
-			} else if rng.IntN(4) == 0 {
-				value = "[" + object(3) + "," + object(3) + "]"
+			} else if depth < 3 && rng.IntN(4) == 0 {
+				value = "[" + object(depth+1) + "," + object(depth+1) + "]"
 			}
 			parts = append(parts, fmt.Sprintf("%q:%s", string(rune('a'+rng.IntN(4))), value)) // often twice
 		}
