@@ -152,7 +152,7 @@ func TestSeen_finds_changes_by_the_index_though_the_planner_knows_nothing_of_the
 	_, schema := open(t)
 	conn, err := pgx.Connect(t.Context(), database(t))
 	require.NoError(t, err)
-	defer conn.Close(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is lost
+	t.Cleanup(func() { require.NoError(t, conn.Close(context.Background())) })
 	_, err = conn.Exec(t.Context(), "SET search_path TO "+pgx.Identifier{schema}.Sanitize())
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), `INSERT INTO shown_changes (name) SELECT 'c' || i FROM generate_series(1, 60000) i`)
