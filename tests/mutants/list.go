@@ -13,8 +13,8 @@ const (
 
 var mutants = []mutant{
 	{"trailing slash", api + "router.go", `strings.Split(strings.TrimSuffix(path, "/"), "/")`, `strings.Split(path, "/")`, golden + "transport"},
-	{"case of paths", api + "router.go", `case p != parts[i]:`, `case !strings.EqualFold(p, parts[i]):`, golden + "transport"},
-	{"matrix parameters", api + "router.go", `segments(matrix.ReplaceAllString(rawPath, ""))`, `segments(rawPath)`, golden + "names"},
+	{"case of paths", api + "router.go", `s[0] != '{' && s != parts[i]`, `s[0] != '{' && !strings.EqualFold(s, parts[i])`, golden + "transport"},
+	{"matrix parameters", api + "router.go", `rawPath = matrix.ReplaceAllString(rawPath, "")`, `_ = matrix`, golden + "names"},
 	{"HEAD", api + "router.go", `if method == http.MethodHead {`, `if false {`, golden + "transport"},
 	{"decoding of names", api + "router.go", `decoded, err := url.PathUnescape(p)`, `decoded, err := p, error(nil); _ = url.PathUnescape`, golden + "names"},
 	{"405", api + "server.go", `statusError(http.StatusMethodNotAllowed)`, `statusError(http.StatusNotFound)`, golden + "transport"},
