@@ -67,7 +67,7 @@ func Table() []Property {
 	return slices.Concat(
 		used(common, "bootstrap.servers", "key.converter", "value.converter", "header.converter",
 			"task.shutdown.graceful.timeout.ms", "offset.flush.interval.ms", "offset.flush.timeout.ms", "config.providers",
-			"connector.client.config.override.policy", "connector.client.config.override.allowlist", "topic.tracking.enable", "topic.tracking.allow.reset", "topic.creation.enable",
+			"connector.client.config.override.policy", "connector.client.config.override.allowlist", "topic.tracking.enable", "topic.tracking.allow.reset", "topic.creation.enable", "millrace.parking.idle.ms", "millrace.parking.offsets.interval.ms",
 			"metrics.sample.window.ms", "metrics.num.samples"),
 		[]Property{
 			family("key.converter.*", common, Used, "Keys of that converter."),

@@ -19,6 +19,7 @@ const (
 	LogBus          = "millrace.bus"
 	LogLifecycle    = "millrace.lifecycle"
 	LogSession      = "millrace.runner.session"
+	LogParking      = "millrace.runner.parking"
 	LogPlanner      = "millrace.scheduler.loop"
 	LogInbox        = "millrace.scheduler.inbox"
 	LogRelay        = "millrace.scheduler.relay"
@@ -44,6 +45,7 @@ func LoggerNames() [][3]string {
 		{LogProducer, "runner", "Kafka producers"},
 		{LogAdmin, "runner", "Kafka admin clients"},
 		{LogSession, "runner", "registration and heartbeats"},
+		{LogParking, "runner", "the watchers of parked tasks' topics"},
 		{LogPlanner, "scheduler", "the leader: who runs what"},
 		{LogInbox, "scheduler", "what runners report"},
 		{LogRelay, "scheduler", "messages that a crashed process left"},

@@ -16,6 +16,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
+	"github.com/millrace/millrace/services/taskrunner/internal/parking"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
 	"github.com/millrace/millrace/services/taskrunner/internal/sinktask"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
@@ -29,6 +30,7 @@ type factories struct {
 	facts   cluster.Worker
 	secrets *secrets.Resolver
 	offsets *offsets.Set
+	parking *parking.Lot
 	log     *slog.Logger
 	reload  *reloader
 
@@ -48,11 +50,13 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 	f.offsets = offsets.NewSet(offsets.Options{Topic: w.OffsetsTopic, Partitions: w.OffsetsPartitions, Replication: w.OffsetsReplication,
 		Consumer: consumer, Admin: admin, Logger: obs.Named(log, obs.LogOffsets)}, w.ExactlyOnce)
 
+	f.parking = parking.New(parking.Options{Idle: w.ParkingIdle, Keep: w.ParkingKeep, Logger: obs.Named(log, obs.LogParking), Registerer: cfg.Registerer})
+
 	f.instance = connectorjob.New(connectorjob.Deps{Find: cfg.Plugins.Connector, Resolve: f.resolve, FencedSources: w.ExactlyOnce, CheckSource: f.checkSource, Logger: obs.Named(log, obs.LogConnector),
 		Offsets: func(name string, config map[string]string) source.OffsetReader {
 			return offsets.Lazy(func() (*offsets.Home, error) { return f.home(name, config) })
 		}})
-	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer,
+	f.sink = sinktask.New(sinktask.Deps{Plugin: cfg.Plugins.Find, Resolve: f.resolve, ConsumerConfig: w.Consumer, Parking: f.parking,
 		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSinkTask),
 		Pipeline: func(ctx context.Context, s sinktask.Settings) (sinktask.Pipeline, error) {
 			p, err := pipeline.New(pipeline.Options{Find: cfg.Plugins.Find, Worker: w, Config: s.Config, Connector: s.Spec.Name, Task: s.Spec.Job.Task, Used: s.Topics.Use,
@@ -159,9 +163,9 @@ func (f *factories) checkVersion(spec cluster.JobSpec) error {
 	return err
 }
 
-func (f *factories) close(context.Context) error {
+func (f *factories) close(ctx context.Context) error {
 	f.offsets.Close()
-	return nil
+	return f.parking.Close(ctx)
 }
 
 // deadLetters makes a sink task's dead letter queue.

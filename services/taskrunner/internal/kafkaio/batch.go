@@ -247,6 +247,8 @@ func (r *reader) read(c *Consumer, wait time.Duration, n int) {
 			}
 		}
 		switch {
+		case m.err == errPartitionEOF:
+			p.reached(int64(m.offset))
 		case m.err != 0:
 			c.event(kafka.NewError(kafka.ErrorCode(m.err), string(rec.Value), false))
 		case p != nil:
@@ -257,5 +259,7 @@ func (r *reader) read(c *Consumer, wait time.Duration, n int) {
 	}
 	c.recovered()
 }
+
+const errPartitionEOF = C.int32_t(kafka.ErrPartitionEOF)
 
 func length(b []byte) C.int32_t { return C.int32_t(binary.NativeEndian.Uint32(b)) }

@@ -92,8 +92,16 @@ type Consumer struct {
 type part struct {
 	tp     TopicPartition
 	next   int64 // the offset after the newest record handed out, or where reading starts; -1 when the library decides
+	end    int64 // where reading last found nothing more; -1: not yet
 	paused bool
 	live   bool // the library knows that it is assigned
+}
+
+// reached notes that there was nothing more to read at an offset.
+func (p *part) reached(end int64) {
+	if p != nil {
+		p.end = end
+	}
 }
 
 // pollSlice is how long one call into the library lasts at most: the most that Wake and the end of a context are late.
@@ -262,6 +270,8 @@ func (c *Consumer) event(ev kafka.Event) {
 			return
 		}
 		c.take(e)
+	case kafka.PartitionEOF:
+		c.parts[fromKafka(kafka.TopicPartition(e))].reached(int64(e.Offset))
 	case kafka.Error:
 		if err := c.complain("consuming as a member of group "+c.group, e); err != nil {
 			c.failed = err
@@ -396,6 +406,21 @@ func (c *Consumer) TopicID(ctx context.Context, topic string) (string, error) {
 	return "", err
 }
 
+// Ends tells for each assigned partition of which everything was handed out where its end was then. That is beyond the newest
+// record where markers of transactions, or records that were aborted or compacted away, stand behind it.
+func (c *Consumer) Ends() map[TopicPartition]int64 {
+	out := make(map[TopicPartition]int64, len(c.parts))
+	for tp, p := range c.parts {
+		if p.end >= 0 && p.end >= p.next {
+			out[tp] = p.end
+		}
+	}
+	return out
+}
+
+// MemberID is this member's id in the group as of the last assignment; "" before the first.
+func (c *Consumer) MemberID() string { return c.memberID }
+
 // Assignment lists the partitions of this member, in order.
 func (c *Consumer) Assignment() []TopicPartition {
 	out := make([]TopicPartition, 0, len(c.parts))
@@ -425,7 +450,7 @@ func (c *Consumer) Seek(offsets map[TopicPartition]int64) error {
 		if p == nil {
 			continue
 		}
-		p.next = o
+		p.next, p.end = o, -1
 		if p.live {
 			live[tp] = o
 		}

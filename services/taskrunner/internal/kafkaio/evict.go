@@ -55,6 +55,12 @@ func EvictMembers(ctx context.Context, cfg Config, group string, topics []string
 // evictAtOnce bounds the clients that this takes. With more members it takes until the session timeout of those that wait.
 const evictAtOnce = 32
 
+// Vacate makes one static member leave its group, as EvictMembers does. A group does not look at its topics anew when a static
+// member is replaced; it does when one has left.
+func Vacate(ctx context.Context, cfg Config, group, instance string, topics []string, regex string, log *slog.Logger) error {
+	return evict(ctx, cfg, group, instance, topics, regex, log)
+}
+
 func evict(ctx context.Context, cfg Config, group, instance string, topics []string, regex string, log *slog.Logger) error {
 	own := maps.Clone(cfg)
 	delete(own, "client.id") // it is the living task's

@@ -31,10 +31,19 @@ type answer struct {
 // internalTopics are Kafka's own, which Kafka's Java consumer leaves out too.
 var internalTopics = []string{"__consumer_offsets", "__transaction_state", "__share_group_state"}
 
-func newFollower(c *Consumer, expression string) (*follower, error) {
+// TopicPattern reads topics.regex: an expression for whole names.
+func TopicPattern(expression string) (*regexp.Regexp, error) {
 	re, err := regexp.Compile(`^(?:` + expression + `)$`)
 	if err != nil {
 		return nil, connecterr.Wrap(connecterr.Config, err, "reading topics.regex %q", expression)
+	}
+	return re, nil
+}
+
+func newFollower(c *Consumer, expression string) (*follower, error) {
+	re, err := TopicPattern(expression)
+	if err != nil {
+		return nil, err
 	}
 	f := &follower{match: re, every: 5 * time.Minute, answers: make(chan answer, 1)}
 	if ms, err := strconv.Atoi(c.maxAge); err == nil && ms > 0 {
@@ -85,9 +94,13 @@ func (f *follower) matching(m *kafka.Metadata) []string {
 	if m == nil {
 		return nil
 	}
+	return matching(f.match, m)
+}
+
+func matching(match *regexp.Regexp, m *kafka.Metadata) []string {
 	var out []string
 	for name := range m.Topics {
-		if f.match.MatchString(name) && !slices.Contains(internalTopics, name) {
+		if match.MatchString(name) && !slices.Contains(internalTopics, name) {
 			out = append(out, strings.Clone(name))
 		}
 	}

@@ -47,7 +47,8 @@ var consumerDefaults = Config{
 var consumerForced = Config{
 	"enable.auto.commit":       "false", // only Commit commits
 	"enable.auto.offset.store": "false",
-	"enable.partition.eof":     "false",
+	// Ends rests on it.
+	"enable.partition.eof": "true",
 	// Invariant 4: the classic protocol lets the newcomer fence the old static member; the newer one refuses the
 	// newcomer instead.
 	"group.protocol": "classic",

@@ -71,7 +71,7 @@ func (c *Consumer) assigned(list []kafka.TopicPartition) []kafka.TopicPartition 
 	parts := make([]TopicPartition, len(list))
 	for i, p := range list {
 		parts[i] = fromKafka(p)
-		c.parts[parts[i]] = &part{tp: parts[i], next: -1}
+		c.parts[parts[i]] = &part{tp: parts[i], next: -1, end: -1}
 	}
 	c.last = nil
 	starts, err := c.starts(ctx, list)

@@ -50,6 +50,7 @@ type fakeConsumer struct {
 	idle    chan struct{} // closed when the steps are used up
 
 	pos      map[record.TopicPartition]int64
+	ends     map[record.TopicPartition]int64
 	paused   map[record.TopicPartition]bool
 	waits    []time.Duration
 	answers  []func()
@@ -131,11 +132,18 @@ func (c *fakeConsumer) Position(parts []record.TopicPartition) map[record.TopicP
 	return out
 }
 
-func (c *fakeConsumer) Assignment() []record.TopicPartition  { return nil }
-func (c *fakeConsumer) Lag() map[record.TopicPartition]int64 { return nil }
+func (c *fakeConsumer) Assignment() []record.TopicPartition   { return nil }
+func (c *fakeConsumer) Lag() map[record.TopicPartition]int64  { return nil }
+func (c *fakeConsumer) Ends() map[record.TopicPartition]int64 { return c.ends }
+func (c *fakeConsumer) MemberID() string                      { return "member" }
 func (c *fakeConsumer) TopicID(_ context.Context, topic string) (string, error) {
 	return "id of " + topic, c.away
 }
+
+func (c *fakeConsumer) Committed(context.Context, []record.TopicPartition) (map[record.TopicPartition]int64, error) {
+	return c.ends, nil
+}
+
 func (c *fakeConsumer) Stalled() time.Duration {
 	d := c.stalled
 	c.stalled = 0

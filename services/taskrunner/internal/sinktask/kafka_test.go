@@ -81,12 +81,13 @@ type world struct {
 	uid         cluster.UID // of the connector, and which task of how many is started next
 	task, tasks int
 	config      map[string]string // of the connector; nil: it reads topic
+	targets     chan cluster.TargetState
 }
 
 func newWorld(t *testing.T, bootstrap string, partitions, each int) *world {
 	t.Helper()
 	w := &world{t: t, bootstrap: bootstrap, topic: unique("sink"), name: unique("c"), out: &outside{seen: map[int32][]int{}},
-		reg: prometheus.NewRegistry(), uid: "uid-1", tasks: 1}
+		reg: prometheus.NewRegistry(), uid: "uid-1", tasks: 1, targets: make(chan cluster.TargetState)}
 	w.metrics = connectmetrics.New(connectmetrics.Options{})
 	w.reg.MustRegister(w.metrics)
 	cfg := kafkaio.Config{"bootstrap.servers": bootstrap}
@@ -166,7 +167,7 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 	do, r.do = context.WithCancel(context.Background())
 	take, r.take = context.WithCancel(do)
 	go func() {
-		r.done <- in.Run(take, do, job.Env{Spec: spec, Report: reports{ev}, Target: make(chan cluster.TargetState), Metrics: w.metrics.Begin(w.name, spec.Job)})
+		r.done <- in.Run(take, do, job.Env{Spec: spec, Report: reports{ev}, Target: w.targets, Metrics: w.metrics.Begin(w.name, spec.Job)})
 	}()
 	w.t.Cleanup(func() { r.do(); r.wait(w.t) })
 	return r

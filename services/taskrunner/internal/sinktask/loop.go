@@ -18,6 +18,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/parking"
 )
 
 // task is one run of a sink task. Everything in it belongs to Run's goroutine, except for what watch touches.
@@ -40,7 +41,11 @@ type task struct {
 	endContext context.CancelFunc // of the context Start was given
 	pipe       Pipeline
 	errant     ErrantPipeline // nil when the pipeline sets nothing aside
-	consumer   Consumer
+	consumer   Consumer       // nil while the task is parked
+	seat       seat
+	size       int // of a batch at most
+	sub        parking.Subscription
+	idle       idleness
 
 	pos     *positions
 	raw     []kafkaio.Record
@@ -108,13 +113,16 @@ func (t *task) Run(take, do context.Context, env job.Env) (err error) {
 	t.report.State(cluster.StateRunning)
 	t.log.Info("sink task started", "class", t.spec.Class)
 	env.AskFormer(take) // what the former holder has put, but not committed, would be put twice
-	if err := t.consumer.Subscribe(Subscription(t.config)); err != nil {
+	if err := t.join(take); err != nil {
 		return err
 	}
 	defer t.sweep(t.client, t.group)()
-	t.complainAt = time.Now().Add(t.ComplainAfter)
 	t.nextCommit = time.Now().Add(t.FlushInterval)
 	for err == nil && take.Err() == nil && do.Err() == nil {
+		if t.mayPark(time.Now()) {
+			err = t.park(take)
+			continue
+		}
 		err = t.turn()
 	}
 	return t.finish(err)
@@ -168,15 +176,15 @@ func (t *task) prepare(take context.Context) error {
 	}
 	t.errant, _ = t.pipe.(ErrantPipeline)
 	t.group = Group(t.spec.Name, t.client)
-	t.consumer, err = t.NewConsumer(t.do, kafkaio.ConsumerConfig{
-		Client: t.client, Group: t.group, InstanceID: InstanceID(t.group, t.spec.Job), Rebalance: (*rebalance)(t), Logger: t.log,
-	})
-	if err != nil {
+	t.size = size
+	if err := t.subscribeTo(); err != nil {
+		return err
+	}
+	if err := t.takeClient(); err != nil {
 		return err
 	}
 	t.sink = t.plugin.NewSinkTask()
 	t.pos = newPositions()
-	t.raw = make([]kafkaio.Record, 0, size)
 	t.pluginPaused = map[record.TopicPartition]bool{}
 	t.timeout = none
 	return nil
@@ -218,13 +226,13 @@ func (t *task) watch(take context.Context, targets <-chan cluster.TargetState) (
 				leaving = nil
 			case <-t.do.Done():
 				ctx, cancel := context.WithTimeout(context.Background(), t.ShutdownTimeout)
-				_ = t.consumer.Close(ctx) // release says what came of it
+				_ = t.seat.close(ctx) // release says what came of it
 				cancel()
 				return
 			case <-quit:
 				return
 			}
-			t.consumer.Wake()
+			t.seat.wake()
 		}
 	}()
 	return func() { close(quit); <-done }
@@ -303,6 +311,9 @@ func (t *task) turn() error {
 // patience is how long to wait for records: until the next commit is due or times out, or as the plugin asked.
 func (t *task) patience(now time.Time) time.Duration {
 	wait := max(0, t.nextCommit.Sub(now))
+	if t.idle.may && !t.busy() {
+		wait = min(wait, max(0, t.idle.next.Sub(now)))
+	}
 	if t.mayComplain() {
 		wait = min(wait, max(0, t.complainAt.Sub(now)))
 	}
@@ -332,6 +343,7 @@ func (t *task) convert(recs []kafkaio.Record) error {
 		}
 		t.pos.consume(tp, first, last)
 	}
+	t.stir()
 	t.count.Read(len(recs))
 	t.count.Active(t.pos.active())
 	var err error
@@ -373,6 +385,7 @@ func (t *task) aim(s cluster.TargetState) error {
 		return nil
 	}
 	t.target = s
+	t.stir()
 	if err := t.applyHolds(); err != nil {
 		return err
 	}
@@ -420,9 +433,10 @@ func (t *task) mayComplain() bool {
 	return !t.joined && !t.complained && t.target == cluster.Started
 }
 
-// join notes that the group has let this member in.
-func (t *task) join() {
+// arrived notes that the group has let this member in.
+func (t *task) arrived() {
 	t.joined = true
+	t.idle.arrived()
 	if t.complained && t.target == cluster.Started {
 		t.report.State(cluster.StateRunning)
 	}
@@ -464,12 +478,5 @@ func (t *task) release() {
 	if t.pipe != nil {
 		t.pipe.Close()
 	}
-	if t.consumer == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), t.ShutdownTimeout)
-	defer cancel()
-	if err := t.consumer.Close(ctx); err != nil {
-		t.log.Warn("the consumer is closed in the background", "error", err)
-	}
+	t.dropClient()
 }

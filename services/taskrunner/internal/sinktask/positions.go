@@ -23,7 +23,11 @@ type positions struct {
 	parts map[record.TopicPartition]*mark
 }
 
-type mark struct{ consumed, current, committed int64 }
+type mark struct {
+	consumed, current, committed int64
+	// sealed: committed is the partition's end, though that lies beyond current; what is between are no records.
+	sealed bool
+}
 
 func newPositions() *positions { return &positions{parts: map[record.TopicPartition]*mark{}} }
 
@@ -49,7 +53,7 @@ func (p *positions) consume(tp record.TopicPartition, first, offset int64) {
 	if m.consumed == none {
 		m.current, m.committed = first, first
 	}
-	m.consumed = offset + 1
+	m.consumed, m.sealed = offset+1, false
 }
 
 // accept notes that the plugin took everything that was polled.
@@ -95,7 +99,7 @@ func (p *positions) choose(asked, answer sink.Offsets) (commit sink.Offsets, ref
 			refused = append(refused, refusal{tp: tp, asked: o, current: m.current, assigned: true})
 			continue
 		}
-		if o != m.committed {
+		if o != m.committed && (!m.sealed || o != m.current) {
 			commit[tp] = o
 		}
 	}
@@ -107,7 +111,31 @@ func (p *positions) choose(asked, answer sink.Offsets) (commit sink.Offsets, ref
 func (p *positions) commit(offsets sink.Offsets) {
 	for tp, o := range offsets {
 		if m := p.parts[tp]; m != nil {
-			m.committed = o
+			m.committed, m.sealed = o, false
+		}
+	}
+}
+
+// settled tells whether everything that was polled was accepted and is committed.
+func (p *positions) settled() bool {
+	for _, m := range p.parts {
+		if m.consumed != m.current || m.current != m.committed && !m.sealed {
+			return false
+		}
+	}
+	return true
+}
+
+// seal notes that ends are committed, and that nothing is to be read before them.
+func (p *positions) seal(ends sink.Offsets) {
+	for tp, o := range ends {
+		m := p.parts[tp]
+		switch {
+		case m == nil:
+		case m.current == none:
+			*m = mark{consumed: o, current: o, committed: o}
+		default:
+			m.committed, m.sealed = o, o > m.current
 		}
 	}
 }
@@ -140,7 +168,7 @@ func (p *positions) rewind() sink.Offsets {
 		if m.committed == none {
 			continue
 		}
-		m.consumed, m.current = m.committed, m.committed
+		m.consumed, m.current, m.sealed = m.committed, m.committed, false
 		out[tp] = m.committed
 	}
 	return out

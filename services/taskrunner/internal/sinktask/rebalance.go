@@ -12,7 +12,7 @@ type rebalance task
 // Assigned is called when the fence is taken and the position read: from here on the task may have effects.
 func (r *rebalance) Assigned(parts []record.TopicPartition) error {
 	t := (*task)(r)
-	t.join()
+	t.arrived()
 	starts := t.consumer.Position(parts)
 	for _, tp := range parts {
 		start, ok := starts[tp]

@@ -2,7 +2,8 @@
 // hands them to the plugin, and commits what the plugin says is durable.
 //
 // Start reading at Deps and New, then loop.go (one turn of the loop), commit.go (when and what is committed), rebalance.go
-// (partitions come and go), redeliver.go (a batch the plugin refused for now), and positions.go, the pure core that keeps
+// (partitions come and go), redeliver.go (a batch the plugin refused for now), park.go (a task
+// without a client), and positions.go, the pure core that keeps
 // the three positions of each partition. One goroutine does all of it.
 //
 // Taking over from another holder goes: take the fence, read the position, start (Invariant 4). The plugin's Start comes
@@ -25,6 +26,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/parking"
 )
 
 // Consumer is what a sink task needs of kafkaio.Consumer.
@@ -37,6 +39,9 @@ type Consumer interface {
 	Seek(offsets map[record.TopicPartition]int64) error
 	Position(parts []record.TopicPartition) map[record.TopicPartition]int64
 	Assignment() []record.TopicPartition
+	Ends() map[record.TopicPartition]int64
+	MemberID() string
+	Committed(ctx context.Context, parts []record.TopicPartition) (map[record.TopicPartition]int64, error)
 	Lag() map[record.TopicPartition]int64
 	TopicID(ctx context.Context, topic string) (string, error)
 	Stalled() time.Duration
@@ -100,6 +105,9 @@ type Deps struct {
 	// called after a connector's first task started; 0 = 2 s.
 	Evict      evictFunc
 	SweepAfter time.Duration
+
+	// Parking is where tasks are parked that have nothing to do; nil: none is.
+	Parking *parking.Lot
 
 	// NewConsumer makes the consumer; nil = kafkaio.NewConsumer.
 	NewConsumer func(context.Context, kafkaio.ConsumerConfig) (Consumer, error)

@@ -36,6 +36,9 @@ type Config struct {
 	TopicCreation bool
 	TopicTracking bool // tasks tell which topics they use
 
+	ParkingIdle time.Duration // before an idle sink task gives its Kafka client back; 0: never
+	ParkingKeep time.Duration // before a parked task keeps Kafka from forgetting its group's offsets
+
 	MetricWindows connectmetrics.Windows
 
 	OverridePolicy    string // All, None, Principal or Allowlist
@@ -49,6 +52,12 @@ type Plugin struct {
 	Class string
 	Props map[string]string
 }
+
+// Keys of our own.
+const (
+	ParkingIdleKey = "millrace.parking.idle.ms"
+	ParkingKeepKey = "millrace.parking.offsets.interval.ms"
+)
 
 const jsonConverter = "org.apache.kafka.connect.json.JsonConverter"
 
@@ -71,6 +80,12 @@ var Def = &config.Def{Keys: []config.Key{
 	{Name: "exactly.once.source.support", Type: config.String, Default: config.Default("enabled"), Importance: config.High,
 		Doc:        "enabled: source tasks write in transactions, with their offsets in them. disabled: at least once. Kafka Connect's default is disabled; here it is enabled.",
 		Validators: []config.Rule{config.OneOf("disabled", "preparing", "enabled")}},
+	{Name: ParkingIdleKey, Type: config.Long, Default: config.Default("60000"), Importance: config.Medium,
+		Doc: "How long a sink task has had nothing to read, with everything committed, before it is parked, in milliseconds: it gives its Kafka client back, stays RUNNING, and takes a client again " +
+			"as soon as there is something to do. Our own key. 0: never.", Validators: []config.Rule{config.AtLeast(0)}},
+	{Name: ParkingKeepKey, Type: config.Long, Default: config.Default("21600000"), Importance: config.Low,
+		Doc: "How long a parked task leaves the offsets of its group alone, in milliseconds; then it joins the group for a moment and commits them again. Kafka forgets them when a group had no members for " +
+			"offsets.retention.minutes: keep it well below that. Our own key.", Validators: []config.Rule{config.AtLeast(1000)}},
 	{Name: "topic.creation.enable", Type: config.Boolean, Default: config.Default("true"), Importance: config.Low, Doc: "Whether connectors' topic.creation keys are followed."},
 	{Name: "config.providers", Type: config.List, Default: config.Default(""), Importance: config.Low,
 		Doc: "Names of the providers that ${name:path:key} in configurations may refer to. For each, config.providers.NAME.class is FileConfigProvider (path: a Java properties file), " +
@@ -103,6 +118,7 @@ func FromProperties(props map[string]string) (Config, error) {
 		OffsetsTopic: v.String("offset.storage.topic"), OffsetsReplication: int(v.Int("offset.storage.replication.factor")), OffsetsPartitions: int(v.Int("offset.storage.partitions")),
 		FlushInterval: ms("offset.flush.interval.ms"), FlushTimeout: ms("offset.flush.timeout.ms"), TaskShutdownTimeout: ms("task.shutdown.graceful.timeout.ms"),
 		ExactlyOnce: v.String("exactly.once.source.support") == "enabled", TopicCreation: v.Bool("topic.creation.enable"), TopicTracking: v.Bool("topic.tracking.enable"),
+		ParkingIdle: ms(ParkingIdleKey), ParkingKeep: ms(ParkingKeepKey),
 		MetricWindows:  connectmetrics.Windows{Samples: int(v.Int("metrics.num.samples")), Length: ms("metrics.sample.window.ms")},
 		OverridePolicy: v.String("connector.client.config.override.policy"), OverrideAllowlist: v.List("connector.client.config.override.allowlist"),
 		props: props,
