@@ -1,11 +1,12 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B9|B10
+//	bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10
 //
 // It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -22,6 +23,8 @@ import (
 type bench struct {
 	about   string
 	apiOnly bool // it needs neither schedulers nor runners
+	runners int  // 0: three
+	worker  string
 	run     func(ctx context.Context, b *bed, r *report) error
 }
 
@@ -44,6 +47,10 @@ var benches = map[string]bench{
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
+	"B8": {about: "Density: a runner with 1,000 idle sink connectors, all parked, each the file sink with one task and a topic of its own with one partition. " +
+		"Memory is what Linux calls resident, with all connectors less without any; CPU is the runner's over half a minute in which nothing happens. " +
+		"Then one sink after another is woken: from the producing of a record to the line in the file, at any phase of the watcher, with group.initial.rebalance.delay.ms=0. The sinks are parked after 5 s, by default it is a minute.",
+		runners: 1, worker: "millrace.parking.idle.ms=" + fmt.Sprint(b8Idle.Milliseconds()), run: density},
 	"B9": {about: "What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
 		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +
 		"Twenty pipelines from a verifiable source, exactly once, over a topic to a file, at 25 records a second each.", run: failover},
@@ -77,7 +84,7 @@ func main() {
 	flag.Parse()
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B9|B10")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -94,7 +101,7 @@ func measure(ctx context.Context, name string, b bench, on bed, keep string) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, kafka.Stop(context.WithoutCancel(ctx))) }()
-	c, err := cluster.Start(ctx, cluster.Options{Kafka: kafka.Bootstrap(), Schedulers: 2, Runners: 3, APIOnly: b.apiOnly})
+	c, err := cluster.Start(ctx, cluster.Options{Kafka: kafka.Bootstrap(), Schedulers: 2, Runners: cmp.Or(b.runners, 3), APIOnly: b.apiOnly, Worker: b.worker})
 	if err != nil {
 		return err
 	}

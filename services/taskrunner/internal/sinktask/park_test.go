@@ -222,20 +222,20 @@ func TestParked_a_task_stays_awake_while_a_peer_works(t *testing.T) {
 		release := make(chan struct{})
 		slow := func(p *fakePlugin, d *Deps) {
 			l.use(p, d)
-			p.put = func(ctx context.Context, b []record.Sink) error {
+			p.put = func(_ context.Context, b []record.Sink) error {
+				w.out.write(b)
 				for i := range b {
 					if b[i].OriginalPartition == 0 {
 						<-release
 					}
 				}
-				w.out.write(b)
 				return nil
 			}
 		}
 		w.startTask(slow)
 		w.task = 1
 		second := w.startTask(slow)
-		w.eventually("the record of the other partition", func() bool { return w.out.count() == 1 })
+		w.eventually("the records", func() bool { return w.out.count() == 2 })
 		select {
 		case <-time.After(500 * time.Millisecond): // five times what it takes
 		case <-second.done:
