@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +118,7 @@ func b8Parked(ctx context.Context, s *cluster.Service, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	return cluster.Until(ctx, func(ctx context.Context) error {
-		parked, err := metric(ctx, s, "millrace_runner_tasks_parked")
+		parked, err := s.Metric(ctx, "millrace_runner_tasks_parked")
 		if err == nil && parked < float64(n) {
 			err = fmt.Errorf("%v of %d tasks are parked", parked, n)
 		}
@@ -157,25 +156,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// metric reads one series of a service.
-func metric(ctx context.Context, s *cluster.Service, name string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.Admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close() //nolint:errcheck // read to the end or given up
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			return strconv.ParseFloat(value, 64)
-		}
-	}
-	return 0, fmt.Errorf("%s has no metric %s", s.Name, name)
 }
 
 // status is what Linux tells of a process: resident memory in MB, and threads.

@@ -61,7 +61,7 @@ func theFleet(t *testing.T) *fleet {
 	shared.Lock()
 	defer shared.Unlock()
 	if shared.f == nil && shared.err == nil {
-		shared.f, shared.err = begin(cluster.Options{Kafka: kafka(t), Schedulers: 2, Runners: 3, Race: true}, "", pipelines)
+		shared.f, shared.err = begin(cluster.Options{Kafka: kafka(t), Schedulers: 2, Runners: 3, Race: true}, "", pipelines, throughput)
 	}
 	require.NoError(t, shared.err)
 	return shared.f
@@ -98,8 +98,8 @@ func (f *fleet) end() (err error) {
 	return errors.Join(err, f.Close(context.Background()))
 }
 
-// begin starts a cluster with so many pipelines. The prefix tells its connectors from those of other clusters beside the same Kafka.
-func begin(o cluster.Options, prefix string, pipelines int) (*fleet, error) {
+// begin starts a cluster with so many pipelines of so many records a second. The prefix tells its connectors from those of other clusters beside the same Kafka.
+func begin(o cluster.Options, prefix string, pipelines, throughput int) (*fleet, error) {
 	ctx := context.Background()
 	c, err := cluster.Start(ctx, o)
 	if err != nil {

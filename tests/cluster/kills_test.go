@@ -33,12 +33,35 @@ func TestKills_at_least_once(t *testing.T) {
 		t.Skip("starts a cluster")
 	}
 	f, err := begin(cluster.Options{Kafka: kafka(t), Schedulers: 1, Runners: 3, Race: true,
-		Worker: fmt.Sprintf("exactly.once.source.support=disabled,group.id=alo,offset.storage.topic=alo-offsets-%d", time.Now().UnixNano())}, "alo-", fewer)
+		Worker: fmt.Sprintf("exactly.once.source.support=disabled,group.id=alo,offset.storage.topic=alo-offsets-%d", time.Now().UnixNano())}, "alo-", fewer, throughput)
 	require.NoError(t, err)
 	f.atLeastOnce = true
 	t.Cleanup(func() { require.NoError(t, f.end()) })
 	killed(t, f)
 	killedSource(t, f)
+}
+
+// The same where sinks are parked between two records: runners die with parked tasks, and with tasks that are about to be parked
+// or wake.
+func TestKills_parked(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a cluster")
+	}
+	f, err := begin(cluster.Options{Kafka: kafka(t), Schedulers: 1, Runners: 3, Race: true,
+		Worker: fmt.Sprintf("millrace.parking.idle.ms=200,consumer.fetch.max.wait.ms=50,group.id=parked,offset.storage.topic=parked-offsets-%d", time.Now().UnixNano())}, "parked-", fewer, 1)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, f.end()) })
+	f.sound(t)
+	f.until(t, settled, func(ctx context.Context) error {
+		for _, r := range f.Runners {
+			wakes, err := r.Metric(ctx, "millrace_runner_task_wakes_total")
+			if err != nil || wakes == 0 {
+				return errors.Join(fmt.Errorf("%s has woken %v tasks", r.Name, wakes), err)
+			}
+		}
+		return nil
+	})
+	killed(t, f)
 }
 
 // point is a moment in the work of a runner at which it is killed.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -137,4 +138,26 @@ func build(ctx context.Context, dir string, race bool) error {
 		return fmt.Errorf("building the services: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// Metric is the sum of a metric's series, 0 where there is none.
+func (s *Service) Metric(ctx context.Context, name string) (sum float64, err error) {
+	status, body, err := get(ctx, "http://"+s.Admin+"/metrics")
+	if err == nil && status != 200 {
+		err = fmt.Errorf("the metrics of %s answer %d", s.Name, status)
+	}
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if bare, _, _ := strings.Cut(series, "{"); bare == name {
+			n, err := strconv.ParseFloat(value, 64)
+			if err != nil {
+				return 0, fmt.Errorf("reading %q of %s: %w", line, s.Name, err)
+			}
+			sum += n
+		}
+	}
+	return sum, nil
 }

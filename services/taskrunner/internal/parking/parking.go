@@ -57,6 +57,7 @@ type Lot struct {
 	o      Options
 	log    *slog.Logger
 	starts chan struct{}
+	trim   *trimmer
 
 	parked prometheus.Gauge
 	wakes  *prometheus.CounterVec
@@ -84,7 +85,7 @@ func New(o Options) *Lot {
 			return a, nil
 		}
 	}
-	l := &Lot{o: o, log: o.Logger, starts: make(chan struct{}, o.Starts), watchers: map[string]*watcher{},
+	l := &Lot{o: o, log: o.Logger, starts: make(chan struct{}, o.Starts), watchers: map[string]*watcher{}, trim: &trimmer{log: o.Logger},
 		parked: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_runner_tasks_parked",
 			Help: "Tasks that run without a Kafka client since there is nothing to do for them."}),
 		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_runner_task_wakes_total",
@@ -175,6 +176,7 @@ func (c *Cluster) Park(s Subscription, v View) (wake <-chan Reason, leave func()
 // when it ends instead.
 func (l *Lot) Parked() (woken func(Reason)) {
 	l.parked.Inc()
+	l.trim.after()
 	return func(r Reason) {
 		l.parked.Dec()
 		if r != "" {
@@ -235,6 +237,7 @@ func (l *Lot) watcherOf(c *Cluster) (*watcher, error) {
 
 // Close gives the watchers' clients back. Tasks that are parked still are not woken any more.
 func (l *Lot) Close(ctx context.Context) error {
+	l.trim.stop()
 	l.mu.Lock()
 	l.closed = true
 	all := slices.Collect(maps.Values(l.watchers))

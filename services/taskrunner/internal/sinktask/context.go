@@ -75,6 +75,9 @@ func (c *pluginContext) Term() (task string, epoch int64) {
 
 // TopicID implements sink.Fencing.
 func (c *pluginContext) TopicID(ctx context.Context, topic string) (string, error) {
+	if c.consumer == nil { // no partition is the task's now
+		return "", connecterr.New(connecterr.IllegalState, "SinkTasks may not ask for a topic's identity while no partitions are assigned to them.")
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.FlushTimeout)
 	defer cancel()
 	return c.consumer.TopicID(ctx, topic)

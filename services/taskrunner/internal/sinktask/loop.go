@@ -283,6 +283,9 @@ func (t *task) turn() error {
 	}
 	recs, err := t.consumer.Poll(t.do, t.patience(now), t.raw)
 	t.looked = time.Now()
+	if len(recs) == cap(t.raw) && cap(t.raw) < t.size {
+		t.raw = make([]kafkaio.Record, 0, min(t.size, 4*cap(t.raw))) // most tasks never need it
+	}
 	if err == nil {
 		err = t.fenced
 	}

@@ -77,6 +77,9 @@ func (t *task) subscribeTo() error {
 	return nil
 }
 
+// firstBatch is the size of a client's first batches: a full one costs a quarter of a megabyte, and makes room for more.
+const firstBatch = 128
+
 // takeClient makes the consumer.
 func (t *task) takeClient() error {
 	c, err := t.NewConsumer(t.do, kafkaio.ConsumerConfig{
@@ -87,7 +90,7 @@ func (t *task) takeClient() error {
 	}
 	t.consumer = c
 	t.seat.take(c)
-	t.raw = make([]kafkaio.Record, 0, t.size)
+	t.raw = make([]kafkaio.Record, 0, min(t.size, firstBatch))
 	return nil
 }
 
