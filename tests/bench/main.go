@@ -49,7 +49,7 @@ var benches = map[string]bench{
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
 	"B8": {about: "Density: a runner with 1,000 idle sink connectors, all parked, each the file sink with one task and a topic of its own with one partition. " +
 		"Memory is what Linux calls resident, with all connectors less without any; CPU is the runner's over half a minute in which nothing happens. " +
-		"Then one sink after another is woken: from the producing of a record to the line in the file, at any phase of the watcher, with group.initial.rebalance.delay.ms=0. The sinks are parked after 5 s, by default it is a minute.",
+		"Then one sink after another is woken: from the producing of a record to the line in the file, at any phase of the watcher, with group.initial.rebalance.delay.ms=0. The sinks are parked after 5 s.",
 		runners: 1, worker: "millrace.parking.idle.ms=" + fmt.Sprint(b8Idle.Milliseconds()), run: density},
 	"B9": {about: "What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
 		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +

@@ -80,7 +80,7 @@ var Def = &config.Def{Keys: []config.Key{
 	{Name: "exactly.once.source.support", Type: config.String, Default: config.Default("enabled"), Importance: config.High,
 		Doc:        "enabled: source tasks write in transactions, with their offsets in them. disabled: at least once. Kafka Connect's default is disabled; here it is enabled.",
 		Validators: []config.Rule{config.OneOf("disabled", "preparing", "enabled")}},
-	{Name: ParkingIdleKey, Type: config.Long, Default: config.Default("60000"), Importance: config.Medium,
+	{Name: ParkingIdleKey, Type: config.Long, Default: config.Default("0"), Importance: config.Medium,
 		Doc: "How long a sink task has had nothing to read, with everything committed, before it is parked, in milliseconds: it gives its Kafka client back, stays RUNNING, and takes a client again " +
 			"as soon as there is something to do. Our own key. 0: never.", Validators: []config.Rule{config.AtLeast(0)}},
 	{Name: ParkingKeepKey, Type: config.Long, Default: config.Default("21600000"), Importance: config.Low,
