@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/sdk/connecterr"
-	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
@@ -35,10 +34,7 @@ type lanes struct {
 
 // lane belongs to one goroutine at a time.
 type lane struct {
-	key, value converter.Converter
-	read       struct{ key, value decoder }
-	header     converter.HeaderConverter
-	chain      *chain
+	plugins
 
 	out  []record.Sink
 	done int // records of its run before the first that failed
@@ -67,47 +63,19 @@ func (l *lanes) close(log *slog.Logger) {
 	l.all = nil
 }
 
-func (l *lane) close(log *slog.Logger) {
-	for _, c := range []any{l.key, l.value, l.header} {
-		if closer, ok := c.(converter.Closer); ok {
-			if err := closer.Close(); err != nil {
-				log.Warn("converter could not be closed", slog.Any("err", err))
-			}
-		}
-	}
-	if l.chain != nil {
-		l.chain.close(log)
-	}
-}
-
-// newLane makes the same as New has made.
-func newLane(o Options) (l *lane, err error) {
-	o.Metrics = connectmetrics.Alone() // they are counted already
-	l = &lane{}
-	_, keyErr := o.converter("key.converter", converter.ForKey, o.Worker.KeyConverter, &l.key)
-	_, valueErr := o.converter("value.converter", converter.ForValue, o.Worker.ValueConverter, &l.value)
-	_, headerErr := o.headerConverter(&l.header)
-	if err = errors.Join(keyErr, valueErr, headerErr); err == nil {
-		l.read.key, l.read.value = decoderOf(l.key), decoderOf(l.value)
-		l.chain, err = newChain(o)
-	}
-	if err != nil {
-		l.close(o.Logger)
-	}
-	return l, err
-}
-
 // spread is oneByOne on all cores.
 func (p *Pipeline) spread(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
 	n := min(runtime.GOMAXPROCS(0), maxLanes, len(in)/laneLeast)
 	for len(p.lanes.all) < n {
-		l, err := newLane(p.options)
+		o := p.options
+		o.Metrics = connectmetrics.Alone() // they are counted already
+		again, err := newPlugins(o)
 		if err != nil {
 			p.lanes.may = false // as it was made before, this is not the configuration's fault
 			p.tol.log.Warn("records are converted in turn, since converters could not be made again", slog.Any("err", err))
 			return p.oneByOne(ctx, in, out)
 		}
-		p.lanes.all = append(p.lanes.all, l)
+		p.lanes.all = append(p.lanes.all, &lane{plugins: again})
 	}
 	run := func(i int) []kafkaio.Record { return in[len(in)*i/n : len(in)*(i+1)/n] }
 	var wg sync.WaitGroup

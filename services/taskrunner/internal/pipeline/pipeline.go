@@ -9,13 +9,11 @@ package pipeline
 import (
 	"context"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/data"
-	"github.com/millrace/millrace/sdk/header"
 	"github.com/millrace/millrace/sdk/plugin"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
@@ -43,29 +41,14 @@ type Options struct {
 
 // Pipeline belongs to one task's goroutine.
 type Pipeline struct {
-	options    Options
-	key, value converter.Converter
-	header     converter.HeaderConverter
-	read       struct{ key, value decoder }
-	classes    struct{ key, value, header string }
-	chain      *chain
-	changed    record.Source // what became of the source record under way
-	tol        *tolerance
-	used       func(topic string)
-	waiters    []converter.Waiter
-	kept       []kept // consumed records of the last batches, where a plugin may report them
-	lanes      lanes
-}
-
-// decoder is a converter's way from bytes that nobody changes any more.
-type decoder func(topic string, b []byte) (data.SchemaAndValue, error)
-
-// decoderOf takes the way without a copy, where a converter has one: kafkaio does not use a batch's memory again.
-func decoderOf(c converter.Converter) decoder {
-	if v, ok := c.(converter.Viewer); ok {
-		return v.View
-	}
-	return c.ToConnect
+	plugins
+	options Options
+	changed record.Source // what became of the source record under way
+	tol     *tolerance
+	used    func(topic string)
+	waiters []converter.Waiter
+	kept    []kept // consumed records of the last batches, where a plugin may report them
+	lanes   lanes
 }
 
 // New makes a pipeline. Its errors are about the configuration.
@@ -76,77 +59,21 @@ func New(o Options) (*Pipeline, error) {
 	if o.Metrics == nil {
 		o.Metrics = connectmetrics.Alone()
 	}
-	p := &Pipeline{used: o.Used, options: o}
-	key, err := o.converter("key.converter", converter.ForKey, o.Worker.KeyConverter, &p.key)
+	own, err := newPlugins(o)
 	if err != nil {
 		return nil, err
 	}
-	value, err := o.converter("value.converter", converter.ForValue, o.Worker.ValueConverter, &p.value)
-	if err != nil {
-		return nil, err
-	}
-	p.read.key, p.read.value = decoderOf(p.key), decoderOf(p.value)
-	headers, err := o.headerConverter(&p.header)
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range []any{p.key, p.value, p.header} {
+	p := &Pipeline{plugins: own, used: o.Used, options: o, lanes: lanes{may: own.pure}}
+	for _, c := range p.converters() {
 		if w, ok := c.(converter.Waiter); ok {
 			p.waiters = append(p.waiters, w)
 		}
 	}
-	p.classes.key, p.classes.value, p.classes.header = key.Class, value.Class, headers.Class
-	if p.chain, err = newChain(o); err != nil {
-		return nil, err
-	}
-	p.lanes.may = key.Pure && value.Pure && headers.Pure && p.chain.pure
 	if p.tol, err = newTolerance(o); err != nil {
-		p.chain.close(o.Logger)
+		p.close(o.Logger)
 		return nil, err
 	}
 	return p, nil
-}
-
-// chosen is a converter's class and its own keys: the connector's if it names a class, else the worker's.
-func (o *Options) chosen(key string, fallback worker.Plugin) worker.Plugin {
-	if class := o.Config[key]; class != "" {
-		return worker.Plugin{Class: class, Props: worker.Prefixed(o.Config, key+".")}
-	}
-	return fallback
-}
-
-func (o *Options) converter(key string, use converter.Use, fallback worker.Plugin, into *converter.Converter) (*plugin.Plugin, error) {
-	c := o.chosen(key, fallback)
-	p, err := o.Find(plugin.Converter, c.Class)
-	if err != nil {
-		return nil, err
-	}
-	conv := p.NewConverter()
-	if err := conv.Configure(withType(c.Props, use), use); err != nil {
-		return nil, err
-	}
-	o.Metrics.Plugin(strings.ReplaceAll(key, ".", "-"), p.Class, p.Version)
-	*into = conv
-	return p, nil
-}
-
-func (o *Options) headerConverter(into *converter.HeaderConverter) (*plugin.Plugin, error) {
-	c := o.chosen("header.converter", o.Worker.HeaderConverter)
-	p, err := o.Find(plugin.HeaderConverter, c.Class)
-	if err != nil {
-		return nil, err
-	}
-	*into = p.NewHeaderConverter()
-	o.Metrics.Plugin("header-converter", p.Class, p.Version)
-	return p, (*into).Configure(withType(c.Props, converter.ForHeader))
-}
-
-func withType(props map[string]string, use converter.Use) map[string]string {
-	out := map[string]string{"converter.type": string(use)}
-	for k, v := range props {
-		out[k] = v
-	}
-	return out
 }
 
 // within lets converters that wait for others give up when the batch must.
@@ -158,14 +85,7 @@ func (p *Pipeline) within(ctx context.Context) {
 
 // Close releases converters and transformations. What was set aside must have been settled before.
 func (p *Pipeline) Close() {
-	for _, c := range []any{p.key, p.value, p.header} {
-		if closer, ok := c.(converter.Closer); ok {
-			if err := closer.Close(); err != nil {
-				p.tol.log.Warn("converter could not be closed", slog.Any("err", err))
-			}
-		}
-	}
-	p.chain.close(p.tol.log)
+	p.close(p.tol.log)
 	p.lanes.close(p.tol.log)
 	p.tol.close()
 }
@@ -236,25 +156,6 @@ func (p *Pipeline) decode(ctx context.Context, at *place, r *record.Sink) (bool,
 		return true, nil
 	}
 	return p.tol.try(ctx, stageHeader, p.classes.header, at, func() (err error) { r.Headers, err = headersOf(p.header, raw); return err })
-}
-
-// consumed is a record as a plugin sees it, yet without headers.
-func consumed(raw *kafkaio.Record, key, value data.SchemaAndValue) record.Sink {
-	return record.Sink{Topic: raw.Topic, KafkaPartition: raw.Partition, KeySchema: key.Schema, Key: key.Value, ValueSchema: value.Schema, Value: value.Value,
-		Timestamp: raw.Timestamp, TimestampType: raw.TimestampType, KafkaOffset: raw.Offset,
-		OriginalTopic: raw.Topic, OriginalPartition: raw.Partition, OriginalOffset: raw.Offset}
-}
-
-func headersOf(c converter.HeaderConverter, raw *kafkaio.Record) (header.Headers, error) {
-	all := make(header.Headers, len(raw.Headers))
-	for i, h := range raw.Headers {
-		sv, err := c.ToConnectHeader(raw.Topic, h.Key, h.Value)
-		if err != nil {
-			return nil, err
-		}
-		all[i] = header.Header{Key: h.Key, Schema: sv.Schema, Value: sv.Value}
-	}
-	return all, nil
 }
 
 // Source transforms records and converts them. idx[i] is the place in `in` of out[i]; records that are not in it were
