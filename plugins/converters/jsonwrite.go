@@ -41,16 +41,8 @@ func (c *jsonConverter) appendValue(b []byte, s *data.Schema, v any) ([]byte, er
 		return nil, bad("Invalid type for %s: class %s", name, data.ClassOf(v))
 	}
 	switch v := v.(type) {
-	case bool:
-		return strconv.AppendBool(b, v), nil
-	case int8:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int16:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int32:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int64:
-		return strconv.AppendInt(b, v, 10), nil
+	case bool, int8, int16, int32, int64:
+		return data.AppendText(b, v), nil
 	case float32:
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) { // JSON has no number for it
 			return append(data.AppendFloat32(append(b, '"'), v), '"'), nil

@@ -22,9 +22,8 @@ type replaceField struct {
 	base
 	exclude, include map[string]bool
 	renames          map[string]string
-	keys             map[string]any // of schemaless records: what each becomes; nil where it is left out
-	like             []replaced     // those of the last record, in order: most are like the one before
-	at               int            // how many were asked for
+	like             []replaced // the keys of the last schemaless record, in order: most are like the one before
+	at               int        // how many were asked for
 	schemas          cache[*replacePlan]
 }
 
@@ -45,7 +44,7 @@ func (f *replaceField) Configure(props map[string]string) error {
 	}
 	f.defaults, f.schemas = v.Bool(nullsName), cache[*replacePlan]{}
 	f.exclude, f.include, f.renames = setOf(v.List("exclude")), setOf(v.List("include")), map[string]string{}
-	f.keys, f.like = map[string]any{}, nil
+	f.like = nil
 	for _, p := range pairs {
 		f.renames[p.Left] = p.Right
 	}
@@ -71,6 +70,7 @@ func (f *replaceField) name(field string) (string, bool) {
 	return field, true
 }
 
+// replaced is a key and what it becomes; nil where it is left out.
 type replaced struct {
 	key     string
 	renamed any
@@ -87,17 +87,13 @@ func (f *replaceField) key(key any) (any, bool) {
 	if at < len(f.like) && f.like[at].key == field {
 		return f.like[at].renamed, f.like[at].renamed != nil
 	}
-	renamed, known := f.keys[field]
-	if !known {
-		if name, keep := f.name(field); keep {
-			renamed = name
-		}
-		if len(f.keys) < maxKeys {
-			f.keys[strings.Clone(field)] = renamed
-		}
+	var renamed any
+	field = strings.Clone(field) // it outlives the record
+	if name, keep := f.name(field); keep {
+		renamed = name
 	}
 	if at < maxKeys {
-		f.like = append(f.like[:min(at, len(f.like))], replaced{strings.Clone(field), renamed})
+		f.like = append(f.like[:min(at, len(f.like))], replaced{field, renamed})
 	}
 	return renamed, renamed != nil
 }

@@ -75,26 +75,14 @@ func appendEscaped(b []byte, text string) []byte {
 func (s *settings) appendPostgres(b []byte, f *field, v any) ([]byte, error) {
 	if !f.ts && (s.complex != complexJSON || !isComplex(f.schema, f.of)) {
 		switch v := v.(type) {
-		case string:
-			return append(b, v...), nil
+		case string, bool, int8, int16, int32, int64, data.Decimal:
+			return data.AppendText(b, v), nil
 		case []byte:
 			return hex.AppendEncode(append(b, '\\', 'x'), v), nil
-		case bool:
-			return strconv.AppendBool(b, v), nil
-		case int8:
-			return strconv.AppendInt(b, int64(v), 10), nil
-		case int16:
-			return strconv.AppendInt(b, int64(v), 10), nil
-		case int32:
-			return strconv.AppendInt(b, int64(v), 10), nil
-		case int64:
-			return strconv.AppendInt(b, v, 10), nil
 		case float32:
 			return appendFloat(b, float64(v), 32), nil
 		case float64:
 			return appendFloat(b, v, 64), nil
-		case data.Decimal:
-			return v.AppendText(b), nil
 		case data.Instant:
 			if s.utc && v >= firstPlain && v < firstLong {
 				return appendInstant(b, f.schema.Logical(), f.zoned, v), nil

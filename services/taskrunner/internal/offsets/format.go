@@ -72,22 +72,12 @@ func appendValue(b []byte, name string, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return append(b, "null"...), nil
-	case bool:
-		return strconv.AppendBool(b, v), nil
+	case bool, int, int8, int16, int32, int64:
+		return data.AppendText(b, v), nil
 	case string:
 		return jsontree.AppendString(b, v), nil
 	case []byte:
 		return jsontree.AppendString(b, base64.StdEncoding.EncodeToString(v)), nil
-	case int:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int8:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int16:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int32:
-		return strconv.AppendInt(b, int64(v), 10), nil
-	case int64:
-		return strconv.AppendInt(b, v, 10), nil
 	case float32:
 		return appendFloat(b, name, float64(v), data.Text(v))
 	case float64:
