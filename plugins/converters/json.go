@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/millrace/millrace/internal/jsontree"
+	"github.com/millrace/millrace/internal/scratch"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
@@ -34,7 +35,7 @@ type jsonConverter struct {
 	content  *data.Schema // schema of everything that is read; nil: it comes with each value
 	cache    int          // how many schemas are remembered, for each direction
 
-	out    []byte                  // what is being written
+	out    scratch.Buffer          // what is being written
 	texts  map[*data.Schema][]byte // schemas as JSON, by identity
 	tree   jsontree.Tree           // what is being read
 	read   map[string]*data.Schema // schemas by their text
@@ -82,7 +83,7 @@ func (c *jsonConverter) FromConnect(_ string, schema *data.Schema, value any) ([
 	if schema == nil && value == nil {
 		return nil, nil
 	}
-	b := c.out[:0]
+	b := c.out.Empty()
 	var err error
 	if c.schemas {
 		b = append(b, `{"schema":`...)
@@ -97,14 +98,8 @@ func (c *jsonConverter) FromConnect(_ string, schema *data.Schema, value any) ([
 	if c.schemas {
 		b = append(b, '}')
 	}
-	if c.out = b; cap(b) > maxKept {
-		c.out = nil
-	}
-	return bytes.Clone(b), nil
+	return c.out.Copy(b), nil
 }
-
-// maxKept is the size of a buffer that is worth keeping for the next value.
-const maxKept = 1 << 20
 
 // View implements converter.Viewer.
 func (c *jsonConverter) View(topic string, b []byte) (data.SchemaAndValue, error) {

@@ -1,7 +1,6 @@
 package converters
 
 import (
-	"bytes"
 	"context"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ type jsonSchemaConverter struct {
 	out, in  jsonConverter // for values
 	defaults jsonConverter // for the defaults in schemas
 	validate bool
-	writers  *registry.Plans[jsonWriteKey, jsonWriting]
+	writers  *registry.Plans[registry.WriteKey, jsonWriting]
 	readers  *registry.Plans[jsonReadKey, jsonReading]
 }
 
@@ -47,11 +46,6 @@ type jsonWriting struct {
 type jsonReading struct {
 	schema *data.Schema
 	valid  *jsonschema.Validator // nil: any message is
-}
-
-type jsonWriteKey struct {
-	topic  string
-	schema *data.Schema
 }
 
 type jsonReadKey struct {
@@ -104,48 +98,41 @@ func (c *jsonSchemaConverter) FromConnect(topic string, schema *data.Schema, val
 	case value == nil && !schema.Optional() && (schema.Default() == nil || !c.out.defaults):
 		return nil, nil
 	}
-	k := jsonWriteKey{topic, schema}
-	if last, ok := c.writers.Last(); ok && last != k && last.topic == topic && schema.Equal(last.schema) {
-		k = last // some connectors make an equal schema for each record
-	}
-	w, err := c.writers.Get(k)
+	w, err := c.writers.Get(registry.LikeLast(c.writers, topic, schema))
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.out.appendValue(registry.AppendHeader(c.out.out[:0], w.id), schema, value)
+	b, err := c.out.appendValue(registry.AppendHeader(c.out.out.Empty(), w.id), schema, value)
 	if err == nil {
 		err = w.valid.Check(b[registry.HeaderSize:])
 	}
 	if err != nil {
 		return nil, c.serde.Unwritable(topic, err)
 	}
-	if c.out.out = b; cap(b) > maxKept {
-		c.out.out = nil
-	}
-	return bytes.Clone(b), nil
+	return c.out.out.Copy(b), nil
 }
 
-func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (w jsonWriting, until time.Time, err error) {
-	own, err := c.rules.Own(k.schema)
+func (c *jsonSchemaConverter) newWriting(k registry.WriteKey) (w jsonWriting, until time.Time, err error) {
+	own, err := c.rules.Own(k.Schema)
 	if err != nil {
-		return w, until, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.Topic, err)
 	}
 	title := ""
-	if !k.schema.Optional() {
-		title = k.schema.Name()
+	if !k.Schema.Optional() {
+		title = k.Schema.Name()
 	}
-	target, err := c.serde.Target(k.topic, title, registry.Schema{Type: registry.JSON, Text: own})
+	target, err := c.serde.Target(k.Topic, title, registry.Schema{Type: registry.JSON, Text: own})
 	if err != nil {
 		return w, until, err
 	}
 	if target.Given != nil && target.Strict {
 		given, err := c.parsed(*target.Given, target.Deps, 0)
 		if err == nil {
-			err = jsonschema.Fits(k.schema, given)
+			err = jsonschema.Fits(k.Schema, given)
 		}
 		if err != nil {
-			err = bad("Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", target.Given.Text, own, err)
-			return w, until, c.serde.Unwritable(k.topic, err)
+			err = registry.Incompatible(target.Given.Text, own, err)
+			return w, until, c.serde.Unwritable(k.Topic, err)
 		}
 	}
 	if w.id = target.ID; c.validate {
@@ -154,7 +141,7 @@ func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (w jsonWriting, until t
 			by, deps = target.Given.Text, target.Deps
 		}
 		if w.valid, err = jsonschema.NewValidator(by, named(deps)); err != nil {
-			return w, until, c.serde.Unwritable(k.topic, err)
+			return w, until, c.serde.Unwritable(k.Topic, err)
 		}
 	}
 	return w, target.Until, nil
@@ -162,8 +149,8 @@ func (c *jsonSchemaConverter) newWriting(k jsonWriteKey) (w jsonWriting, until t
 
 // parsed reads a schema of the registry.
 func (c *jsonSchemaConverter) parsed(s registry.Schema, deps []registry.Named, version int) (*data.Schema, error) {
-	if s.Type != registry.JSON {
-		return nil, bad("the schema in the registry is of type %s, and not of type %s", s.Type, registry.JSON)
+	if err := s.Is(registry.JSON); err != nil {
+		return nil, err
 	}
 	return c.rules.Parse(s.Text, named(deps), version)
 }
@@ -193,17 +180,17 @@ func (c *jsonSchemaConverter) ToConnect(topic string, b []byte) (data.SchemaAndV
 	in := &c.in
 	in.places, in.lost = in.places[:0], false
 	if err := in.tree.Parse(payload); err != nil {
-		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, serialization(err)))
+		return data.SchemaAndValue{}, c.serde.Broken(topic, id, serialization(err))
 	}
 	if in.tree.Root() == jsontree.None {
 		return data.SchemaAndValue{}, nil
 	}
 	if err := r.valid.Check(payload); err != nil {
-		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, err))
+		return data.SchemaAndValue{}, c.serde.Broken(topic, id, err)
 	}
 	v, err := in.value(schema, in.tree.Root())
 	if err != nil {
-		return data.SchemaAndValue{}, c.serde.Unreadable(topic, brokenJSON(id, err))
+		return data.SchemaAndValue{}, c.serde.Broken(topic, id, err)
 	}
 	return data.SchemaAndValue{Schema: schema, Value: v}, nil
 }
@@ -217,19 +204,14 @@ func (c *jsonSchemaConverter) newReading(k jsonReadKey) (r jsonReading, forGood 
 		r.valid, err = jsonschema.NewValidator(found.Text, named(deps))
 	}
 	if err != nil {
-		return r, forGood, c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
+		return r, forGood, c.serde.Broken(k.topic, k.id, err)
 	}
 	version, err := c.serde.Version(k.topic, r.schema.Name(), found)
 	if err != nil || version == 0 {
 		return r, forGood, err
 	}
 	if r.schema, err = c.parsed(found, deps, version); err != nil {
-		err = c.serde.Unreadable(k.topic, brokenJSON(k.id, err))
+		err = c.serde.Broken(k.topic, k.id, err)
 	}
 	return r, forGood, err
-}
-
-// brokenJSON says of which schema a message is.
-func brokenJSON(id int32, err error) error {
-	return connecterr.Wrap(connecterr.Serialization, err, "Error deserializing JSON message for id %d", id)
 }

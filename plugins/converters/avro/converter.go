@@ -1,13 +1,12 @@
 package avro
 
 import (
-	"bytes"
 	"context"
 	"time"
 
+	"github.com/millrace/millrace/internal/scratch"
 	"github.com/millrace/millrace/plugins/converters/registry"
 	"github.com/millrace/millrace/sdk/config"
-	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/converter"
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -17,19 +16,15 @@ const Class = "io.confluent.connect.avro.AvroConverter"
 
 // Def are the converter's keys.
 var Def = &config.Def{Keys: append(registry.Keys(),
-	flag("connect.meta.data", "true", "Keep in the Avro schema what only Kafka Connect has: names, versions, documentation, parameters."),
-	flag("enhanced.avro.schema.support", "false", "Write enums as enums, and name the fields of unions with their name spaces."),
-	flag("scrub.invalid.names", "false", "Replace characters in names that Avro does not allow."),
-	flag("allow.optional.map.keys", "false", "Write maps with optional keys as Avro maps, too."),
-	flag("generalized.sum.type.support", "false", "Read unions and enums in the form that is common to Avro, Protobuf and JSON Schema."),
-	flag("discard.type.doc.default", "false", "Leave the documentation of records and the defaults of fields out of parameters."),
-	flag("ignore.default.for.nullables", "false", "Leave a null where an optional field has a default."),
-	flag("flatten.singleton.unions", "true", "Read a union of one type as that type."),
+	registry.Flag("connect.meta.data", "true", "Keep in the Avro schema what only Kafka Connect has: names, versions, documentation, parameters."),
+	registry.Flag("enhanced.avro.schema.support", "false", "Write enums as enums, and name the fields of unions with their name spaces."),
+	registry.Flag("scrub.invalid.names", "false", "Replace characters in names that Avro does not allow."),
+	registry.Flag("allow.optional.map.keys", "false", "Write maps with optional keys as Avro maps, too."),
+	registry.Flag("generalized.sum.type.support", "false", "Read unions and enums in the form that is common to Avro, Protobuf and JSON Schema."),
+	registry.Flag("discard.type.doc.default", "false", "Leave the documentation of records and the defaults of fields out of parameters."),
+	registry.Flag("ignore.default.for.nullables", "false", "Leave a null where an optional field has a default."),
+	registry.Flag("flatten.singleton.unions", "true", "Read a union of one type as that type."),
 )}
-
-func flag(name, def, doc string) config.Key {
-	return config.Key{Name: name, Type: config.Boolean, Default: config.Default(def), Importance: config.Low, Doc: doc}
-}
 
 var format = registry.Format{Name: "Avro", Write: "Failed to serialize Avro data from topic %s :", Read: "Failed to deserialize data for topic %s to Avro: ",
 	Access: "Failed to access Avro data from topic %s : "}
@@ -38,14 +33,9 @@ var format = registry.Format{Name: "Avro", Write: "Failed to serialize Avro data
 type Converter struct {
 	rules
 	serde   registry.Serde
-	writers *registry.Plans[writeKey, writing]
+	writers *registry.Plans[registry.WriteKey, writing]
 	readers *registry.Plans[readKey, *reader]
-	buffer  []byte
-}
-
-type writeKey struct {
-	topic  string
-	schema *data.Schema
+	buffer  scratch.Buffer
 }
 
 type writing struct {
@@ -83,9 +73,6 @@ func (c *Converter) Within(ctx context.Context) { c.serde.Within(ctx) }
 // Close lets the registry go.
 func (c *Converter) Close() error { return c.serde.Close() }
 
-// maxKept is the size of a buffer that is worth keeping for the next value.
-const maxKept = 1 << 20
-
 // FromConnect writes a value.
 func (c *Converter) FromConnect(topic string, schema *data.Schema, value any) ([]byte, error) {
 	if value == nil {
@@ -94,56 +81,49 @@ func (c *Converter) FromConnect(topic string, schema *data.Schema, value any) ([
 		}
 		return nil, c.serde.Unwritable(topic, bad("Found null value for non-optional schema"))
 	}
-	k := writeKey{topic, schema}
-	if last, ok := c.writers.Last(); ok && last != k && last.topic == topic && schema.Equal(last.schema) {
-		k = last // some connectors make an equal schema for each record
-	}
-	w, err := c.writers.Get(k)
+	w, err := c.writers.Get(registry.LikeLast(c.writers, topic, schema))
 	if err != nil {
 		return nil, err
 	}
-	b, err := w.plan.append(registry.AppendHeader(c.buffer[:0], w.id), value)
+	b, err := w.plan.append(registry.AppendHeader(c.buffer.Empty(), w.id), value)
 	if err != nil {
 		return nil, c.serde.Unwritable(topic, err)
 	}
-	if c.buffer = b; cap(b) > maxKept {
-		c.buffer = nil
-	}
-	return bytes.Clone(b), nil
+	return c.buffer.Copy(b), nil
 }
 
-func (c *Converter) newWriting(k writeKey) (w writing, until time.Time, err error) {
-	own, err := c.own(k.schema)
+func (c *Converter) newWriting(k registry.WriteKey) (w writing, until time.Time, err error) {
+	own, err := c.own(k.Schema)
 	if err != nil {
-		return w, until, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.Topic, err)
 	}
 	record := ""
 	if own.Type == Record {
 		record = own.Name
 	}
-	target, err := c.serde.Target(k.topic, record, registry.Schema{Type: registry.Avro, Text: own.String()})
+	target, err := c.serde.Target(k.Topic, record, registry.Schema{Type: registry.Avro, Text: own.String()})
 	if err != nil {
 		return w, until, err
 	}
 	w.id = target.ID
 	if target.Given != nil {
 		if own, err = parsed(*target.Given, target.Deps); err != nil {
-			return w, until, c.serde.Unwritable(k.topic, err)
+			return w, until, c.serde.Unwritable(k.Topic, err)
 		}
 	}
-	if w.plan, err = c.write(k.schema, own, target.Strict); err != nil {
+	if w.plan, err = c.write(k.Schema, own, target.Strict); err != nil {
 		if target.Given != nil && target.Strict {
-			err = bad("Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", own, k.schema, err)
+			err = registry.Incompatible(own, k.Schema, err)
 		}
-		return w, until, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.Topic, err)
 	}
 	return w, target.Until, nil
 }
 
 // parsed reads a schema of the registry.
 func parsed(s registry.Schema, deps []registry.Named) (*Schema, error) {
-	if s.Type != registry.Avro {
-		return nil, bad("the schema in the registry is of type %s, and not of type %s", s.Type, registry.Avro)
+	if err := s.Is(registry.Avro); err != nil {
+		return nil, err
 	}
 	before := make([]string, len(deps))
 	for i, d := range deps {
@@ -168,7 +148,7 @@ func (c *Converter) ToConnect(topic string, b []byte) (data.SchemaAndValue, erro
 	in := input{payload}
 	v, err := r.value(&in)
 	if err != nil {
-		return data.SchemaAndValue{}, c.serde.Unreadable(topic, broken(id, err))
+		return data.SchemaAndValue{}, c.serde.Broken(topic, id, err)
 	}
 	return data.SchemaAndValue{Schema: r.conn, Value: v}, nil
 }
@@ -180,7 +160,7 @@ func (c *Converter) newReading(k readKey) (plan *reader, forGood time.Time, err 
 	}
 	s, err := parsed(found, deps)
 	if err != nil {
-		return nil, forGood, c.serde.Unreadable(k.topic, broken(k.id, err))
+		return nil, forGood, c.serde.Broken(k.topic, k.id, err)
 	}
 	record := ""
 	if s.Type == Record {
@@ -191,12 +171,7 @@ func (c *Converter) newReading(k readKey) (plan *reader, forGood time.Time, err 
 		return nil, forGood, err
 	}
 	if plan, err = c.read(s, version); err != nil {
-		return nil, forGood, c.serde.Unreadable(k.topic, broken(k.id, err))
+		return nil, forGood, c.serde.Broken(k.topic, k.id, err)
 	}
 	return plan, forGood, nil
-}
-
-// broken says of which schema a message is.
-func broken(id int32, err error) error {
-	return connecterr.Wrap(connecterr.Serialization, err, "Error deserializing Avro message for id %d", id)
 }

@@ -1,9 +1,9 @@
 package avro
 
 import (
-	"fmt"
 	"strings"
 
+	"github.com/millrace/millrace/plugins/converters/registry"
 	"github.com/millrace/millrace/sdk/data"
 )
 
@@ -99,36 +99,13 @@ func (r rules) stringKeys(s *data.Schema) bool {
 
 // scrubbed is a name with what Avro does not allow in one replaced, if that is wanted.
 func (r rules) scrubbed(name string) string {
-	if !r.scrub || name == "" {
+	if !r.scrub {
 		return name
 	}
-	fine := name[0] < '0' || name[0] > '9'
-	for i := range len(name) {
-		fine = fine && inName(name[i])
-	}
-	if fine {
-		return name
-	}
-	var b []byte
-	for i := range len(name) { // as Java encodes a URL, and then with _ for what still does not fit
-		switch c := name[i]; {
-		case inName(c):
-			b = append(b, c)
-		case c == '.' || c == '-' || c == '*' || c == ' ':
-			b = append(b, '_')
-		default:
-			b = fmt.Appendf(b, "_%02X", c)
-		}
-	}
-	if b[0] >= '0' && b[0] <= '9' {
-		b = append([]byte{'x'}, b...)
-	}
-	return string(b)
+	return registry.Scrubbed(name, digit)
 }
 
-func inName(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
-}
+func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 // scrubbedFull is scrubbed for each part of a full name.
 func (r rules) scrubbedFull(name string) string {

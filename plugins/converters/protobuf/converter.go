@@ -1,7 +1,6 @@
 package protobuf
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/millrace/millrace/internal/scratch"
 	"github.com/millrace/millrace/plugins/converters/registry"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -29,26 +29,22 @@ const (
 
 // Def are the converter's keys.
 var Def = &config.Def{Keys: append(registry.Keys(),
-	flag("enhanced.protobuf.schema.support", "false", "Keep the packages of messages and enums in names that are read."),
-	flag("generalized.sum.type.support", "false", "Read unions and enums in the form that is common to Avro, Protobuf and JSON Schema."),
-	flag("generate.index.for.unions", "true", "Name the field of a oneof with its index behind it."),
-	flag("flatten.unions", "false", "Read the fields of a oneof as fields of the struct itself."),
-	flag("generate.struct.for.nulls", "false", "Read a message that is not there as a struct of defaults, not as null."),
-	flag("int.for.enums", "false", "Read enums as numbers."),
-	flag("optional.for.nullables", "false", "Write optional fields with the word optional, and read only such fields as optional."),
-	flag("optional.for.proto2", "true", "Read an optional field of proto2 that is not there as null, not as its default."),
-	flag("scrub.invalid.names", "false", "Replace characters in names that Protobuf does not allow."),
-	flag("wrapper.for.nullables", "false", "Write optional fields as Google's wrapper messages, and read those as optional values."),
-	flag("wrapper.for.raw.primitives", "true", "Read a whole value that is a wrapper message as the value in it."),
-	flag("ignore.default.for.nullables", "false", "Leave a null where an optional field has a default."),
-	flag(keySkip, "true", "Register schemas without references to the files that come with registries, such as confluent/meta.proto. Set it to false for a registry that lacks them."),
+	registry.Flag("enhanced.protobuf.schema.support", "false", "Keep the packages of messages and enums in names that are read."),
+	registry.Flag("generalized.sum.type.support", "false", "Read unions and enums in the form that is common to Avro, Protobuf and JSON Schema."),
+	registry.Flag("generate.index.for.unions", "true", "Name the field of a oneof with its index behind it."),
+	registry.Flag("flatten.unions", "false", "Read the fields of a oneof as fields of the struct itself."),
+	registry.Flag("generate.struct.for.nulls", "false", "Read a message that is not there as a struct of defaults, not as null."),
+	registry.Flag("int.for.enums", "false", "Read enums as numbers."),
+	registry.Flag("optional.for.nullables", "false", "Write optional fields with the word optional, and read only such fields as optional."),
+	registry.Flag("optional.for.proto2", "true", "Read an optional field of proto2 that is not there as null, not as its default."),
+	registry.Flag("scrub.invalid.names", "false", "Replace characters in names that Protobuf does not allow."),
+	registry.Flag("wrapper.for.nullables", "false", "Write optional fields as Google's wrapper messages, and read those as optional values."),
+	registry.Flag("wrapper.for.raw.primitives", "true", "Read a whole value that is a wrapper message as the value in it."),
+	registry.Flag("ignore.default.for.nullables", "false", "Leave a null where an optional field has a default."),
+	registry.Flag(keySkip, "true", "Register schemas without references to the files that come with registries, such as confluent/meta.proto. Set it to false for a registry that lacks them."),
 	config.Key{Name: keyRefName, Type: config.Class, Default: config.Default(refName), Importance: config.Low,
 		Doc: "How the subjects of such files are named: " + refName + " (the file's name) or …QualifiedReferenceSubjectNameStrategy (with points, without .proto)."},
 )}
-
-func flag(name, def, doc string) config.Key {
-	return config.Key{Name: name, Type: config.Boolean, Default: config.Default(def), Importance: config.Low, Doc: doc}
-}
 
 var format = registry.Format{Name: "Protobuf", Write: "Failed to serialize Protobuf data from topic %s :", Read: "Failed to deserialize data for topic %s to Protobuf: ",
 	Access: "Failed to access Protobuf data from topic %s : "}
@@ -59,15 +55,10 @@ type Converter struct {
 	refer     bool // to known files
 	qualified bool
 	serde     registry.Serde
-	writers   *registry.Plans[writeKey, writing]
+	writers   *registry.Plans[registry.WriteKey, writing]
 	readers   *registry.Plans[readKey, *message]
-	buffer    []byte
+	buffer    scratch.Buffer
 	in        input
-}
-
-type writeKey struct {
-	topic  string
-	schema *data.Schema
 }
 
 type writing struct {
@@ -115,9 +106,6 @@ func (c *Converter) Within(ctx context.Context) { c.serde.Within(ctx) }
 // Close lets the registry go.
 func (c *Converter) Close() error { return c.serde.Close() }
 
-// maxKept is the size of a buffer that is worth keeping for the next value.
-const maxKept = 1 << 20
-
 // FromConnect writes a value.
 func (c *Converter) FromConnect(topic string, schema *data.Schema, value any) ([]byte, error) {
 	switch {
@@ -126,51 +114,44 @@ func (c *Converter) FromConnect(topic string, schema *data.Schema, value any) ([
 	case schema == nil:
 		return nil, c.serde.Unwritable(topic, bad("a value without a schema can't be written: ProtobufConverter needs one, JsonConverter with schemas.enable=false does not"))
 	}
-	k := writeKey{topic, schema}
-	if last, ok := c.writers.Last(); ok && last != k && last.topic == topic && schema.Equal(last.schema) {
-		k = last // some connectors make an equal schema for each record
-	}
-	w, err := c.writers.Get(k)
+	w, err := c.writers.Get(registry.LikeLast(c.writers, topic, schema))
 	if err != nil {
 		return nil, err
 	}
-	b, err := w.plan.append(append(c.buffer[:0], w.header...), value)
+	b, err := w.plan.append(append(c.buffer.Empty(), w.header...), value)
 	if err != nil {
 		return nil, c.serde.Unwritable(topic, err)
 	}
-	if c.buffer = b; cap(b) > maxKept {
-		c.buffer = nil
-	}
-	return bytes.Clone(b), nil
+	return c.buffer.Copy(b), nil
 }
 
-func (c *Converter) newWriting(k writeKey) (w writing, until time.Time, err error) {
-	text, name, err := c.own(k.schema)
+func (c *Converter) newWriting(k registry.WriteKey) (w writing, until time.Time, err error) {
+	text, name, err := c.own(k.Schema)
 	if err != nil {
-		return w, until, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.Topic, err)
 	}
 	own := registry.Schema{Type: registry.Protobuf, Text: text}
 	var message protoreflect.MessageDescriptor
 	if !c.serde.Given() { // else it need not be a good one
-		if message, err = c.declared(k.topic, text, name, &own); err != nil {
+		if message, err = c.declared(k.Topic, text, name, &own); err != nil {
 			return w, until, err
 		}
 	}
-	target, err := c.serde.Target(k.topic, name, own)
+	target, err := c.serde.Target(k.Topic, name, own)
 	if err != nil {
 		return w, until, err
 	}
 	if target.Given != nil {
-		if message, err = given(*target.Given, target.Deps, name, k.schema); err != nil {
-			return w, until, c.serde.Unwritable(k.topic, err)
+		if message, err = given(*target.Given, target.Deps, name, k.Schema); err != nil {
+			return w, until, c.serde.Unwritable(k.Topic, err)
 		}
 	}
 	w.header = appendIndexes(registry.AppendHeader(nil, target.ID), indexesOf(message))
-	if w.plan, err = c.write(k.schema, message, target.Given == nil || target.Strict); err != nil {
+	if w.plan, err = c.write(k.Schema, message, target.Given == nil || target.Strict); err != nil {
 		if target.Given != nil && target.Strict {
-			err = bad("Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", target.Given.Text, text, err)
+			err = registry.Incompatible(target.Given.Text, text, err)
 		}
-		return w, until, c.serde.Unwritable(k.topic, err)
+		return w, until, c.serde.Unwritable(k.Topic, err)
 	}
 	return w, target.Until, nil
 }
@@ -229,8 +210,8 @@ func given(s registry.Schema, deps []registry.Named, name string, conn *data.Sch
 
 // open reads a schema of the registry.
 func open(s registry.Schema, deps []registry.Named) (protoreflect.FileDescriptor, error) {
-	if s.Type != registry.Protobuf {
-		return nil, bad("the schema in the registry is of type %s, and not of type %s", s.Type, registry.Protobuf)
+	if err := s.Is(registry.Protobuf); err != nil {
+		return nil, err
 	}
 	return compile(s.Text, deps)
 }
@@ -289,7 +270,7 @@ func (c *Converter) ToConnect(topic string, b []byte) (data.SchemaAndValue, erro
 	if len(payload) == 0 || payload[0] != 0 {
 		_, size, err := indexes(payload)
 		if err != nil {
-			return data.SchemaAndValue{}, c.serde.Unreadable(topic, broken(id, err))
+			return data.SchemaAndValue{}, c.serde.Broken(topic, id, err)
 		}
 		if last, ok := c.readers.Last(); ok && last.indexes == string(payload[:size]) {
 			k.indexes = last.indexes
@@ -306,7 +287,7 @@ func (c *Converter) ToConnect(topic string, b []byte) (data.SchemaAndValue, erro
 	}
 	v, err := c.in.value(plan, payload)
 	if err != nil {
-		return data.SchemaAndValue{}, c.serde.Unreadable(topic, broken(id, err))
+		return data.SchemaAndValue{}, c.serde.Broken(topic, id, err)
 	}
 	return data.SchemaAndValue{Schema: plan.schema(), Value: v}, nil
 }
@@ -329,19 +310,14 @@ func (c *Converter) newReading(k readKey) (plan *message, forGood time.Time, err
 		m, err = at(file, which)
 	}
 	if err != nil {
-		return nil, forGood, c.serde.Unreadable(k.topic, broken(k.id, err))
+		return nil, forGood, c.serde.Broken(k.topic, k.id, err)
 	}
 	version, err := c.serde.Version(k.topic, string(m.FullName()), found)
 	if err != nil {
 		return nil, forGood, err
 	}
 	if plan, err = c.read(m, version); err != nil {
-		return nil, forGood, c.serde.Unreadable(k.topic, broken(k.id, err))
+		return nil, forGood, c.serde.Broken(k.topic, k.id, err)
 	}
 	return plan, forGood, nil
-}
-
-// broken says of which schema a message is.
-func broken(id int32, err error) error {
-	return connecterr.Wrap(connecterr.Serialization, err, "Error deserializing Protobuf message for id %d", id)
 }

@@ -1,9 +1,9 @@
 package protobuf
 
 import (
-	"fmt"
 	"strings"
 
+	"github.com/millrace/millrace/plugins/converters/registry"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
 )
@@ -104,42 +104,16 @@ func enumParam(s *data.Schema) (param, name string, ok bool) {
 	return "", "", false
 }
 
-// scrubbed is a name with what Protobuf does not allow in one replaced, if that is wanted: as Java encodes a URL, and then with
-// _ for what still does not fit.
+// scrubbed is a name with what Protobuf does not allow in one replaced, if that is wanted.
 func (r rules) scrubbed(name string) string {
-	if !r.scrub || name == "" {
+	if !r.scrub {
 		return name
 	}
-	fine := !oddStart(name[0])
-	for i := range len(name) {
-		fine = fine && inName(name[i])
-	}
-	if fine {
-		return name
-	}
-	var b []byte
-	for i := range len(name) {
-		switch c := name[i]; {
-		case inName(c):
-			b = append(b, c)
-		case c == '.' || c == '-' || c == '*' || c == ' ':
-			b = append(b, '_')
-		default:
-			b = fmt.Appendf(b, "_%02X", c)
-		}
-	}
-	if oddStart(name[0]) {
-		b = append([]byte{'x'}, b...)
-	}
-	return string(b)
+	return registry.Scrubbed(name, oddStart)
 }
 
 // oddStart tells whether a name can't begin so. An underscore could, and Confluent's converter replaces it.
 func oddStart(c byte) bool { return c >= '0' && c <= '9' || c == '_' }
-
-func inName(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
-}
 
 // simple is the last part of a name.
 func simple(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }

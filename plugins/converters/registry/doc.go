@@ -7,6 +7,8 @@ package registry
 import (
 	"context"
 	"fmt"
+
+	"github.com/millrace/millrace/sdk/connecterr"
 )
 
 // The types of schema.
@@ -21,6 +23,14 @@ type Schema struct {
 	Type       string // "" is Avro
 	Text       string
 	References []Reference
+}
+
+// Is refuses a schema of another type.
+func (s Schema) Is(kind string) error {
+	if s.Type == kind {
+		return nil
+	}
+	return connecterr.New(connecterr.Data, "the schema in the registry is of type %s, and not of type %s", s.Type, kind)
 }
 
 // Reference is another schema that one makes use of, by the name that it has there.

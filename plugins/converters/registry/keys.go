@@ -24,6 +24,11 @@ const (
 	topicRecordName = "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy"
 )
 
+// Flag is a key of a converter's own that is true or false.
+func Flag(name, def, doc string) config.Key {
+	return config.Key{Name: name, Type: config.Boolean, Default: config.Default(def), Importance: config.Low, Doc: doc}
+}
+
 // Keys are the keys of every converter over a registry; their names are Confluent's.
 func Keys() []config.Key {
 	keys := []config.Key{

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/sdk/connecterr"
+	"github.com/millrace/millrace/sdk/data"
 )
 
 // Plans remembers what is made of each schema, and that nothing could be: for a moment, since a topic may be full of such
@@ -44,6 +45,21 @@ func (s *Plans[K, P]) Get(k K) (P, error) {
 		s.key, s.last = k, found
 	}
 	return s.last.p, s.last.err
+}
+
+// WriteKey is what a plan to write is made of.
+type WriteKey struct {
+	Topic  string
+	Schema *data.Schema
+}
+
+// LikeLast is the key of a record that is to be written: the last one where its schema is equal, since some connectors make an
+// equal schema for each record.
+func LikeLast[P any](s *Plans[WriteKey, P], topic string, schema *data.Schema) WriteKey {
+	if s.last != nil && s.key.Schema != schema && s.key.Topic == topic && schema.Equal(s.key.Schema) {
+		return s.key
+	}
+	return WriteKey{topic, schema}
 }
 
 // Last is the key that was asked for last, if any was.

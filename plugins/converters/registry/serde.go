@@ -336,6 +336,16 @@ func (s *Serde) Unreadable(topic string, err error) error {
 	return s.wrapped(s.format.Read, topic, err)
 }
 
+// Broken is Unreadable, and says of which schema the message is.
+func (s *Serde) Broken(topic string, id int32, err error) error {
+	return s.Unreadable(topic, connecterr.Wrap(connecterr.Serialization, err, "Error deserializing %s message for id %d", s.format.Name, id))
+}
+
+// Incompatible says that records of a schema do not fit into the one in the registry.
+func Incompatible(given, own any, err error) error {
+	return connecterr.New(connecterr.Data, "Incompatible schema %s for schema %s. Set latest.compatibility.strict=false (id.compatibility.strict=false with use.schema.id) to disable this check: %v", given, own, err)
+}
+
 func (s *Serde) wrapped(doing, topic string, err error) error {
 	return connecterr.Wrap(connecterr.Data, err, "%s", strings.ReplaceAll(doing, "%s", topic))
 }
