@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -112,10 +111,7 @@ var shownConfig = regexp.MustCompile(`Connector config \{.*\} contains`)
 // renewed is a line of the recording with the last answer, where that says something else.
 func (p *Player) renewed(line string, filled row) (string, error) {
 	a := p.last
-	a.body = shownConfig.ReplaceAll(a.body, []byte("Connector config contains"))
-	if head, _, cut := bytes.Cut(a.body, []byte("available connectors are: ")); cut {
-		a.body = append(head, []byte(`available connectors are: {{PLUGIN_LIST}}"}`)...)
-	}
+	a.body = []byte(withoutPlugins(shownConfig.ReplaceAllString(string(a.body), "Connector config contains")))
 	if !p.settled(filled) || !filled.Polled && passing(filled, a.status) || p.compare(filled, a.status, a.header, a.body) == "" {
 		return line, nil
 	}
@@ -123,11 +119,7 @@ func (p *Player) renewed(line string, filled row) (string, error) {
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
 		return "", err
 	}
-	u, err := url.Parse(p.target.Base)
-	if err != nil {
-		return "", err
-	}
-	general := strings.NewReplacer(filepath.ToSlash(p.dir), "{{TMP}}", u.Host, "{{WORKER}}", p.run, "{{RUN}}", p.target.Version, "{{VERSION}}")
+	general := p.general()
 	body := general.Replace(string(a.body))
 	if r.Reduced && r.Request.Body != nil {
 		var answer any
@@ -235,15 +227,17 @@ func rebalancing(status int, body []byte) bool {
 	return (status == http.StatusConflict || status == http.StatusInternalServerError) && strings.Contains(string(body), "rebalance")
 }
 
+// host is where the target is asked.
+func (p *Player) host() string {
+	u, err := url.Parse(p.target.Base)
+	if err != nil {
+		panic(err) // it was asked
+	}
+	return u.Host
+}
+
 // between turns an answer of Kafka Connect into what it would be at Millrace's address and folder, of Millrace's version (D1).
 func between(c, m *Player) *strings.Replacer {
-	host := func(base string) string {
-		u, err := url.Parse(base)
-		if err != nil {
-			panic(err) // it was asked
-		}
-		return u.Host
-	}
-	return strings.NewReplacer(host(c.target.Base), host(m.target.Base), filepath.ToSlash(c.dir), filepath.ToSlash(m.dir),
+	return strings.NewReplacer(c.host(), m.host(), filepath.ToSlash(c.dir), filepath.ToSlash(m.dir),
 		c.target.Version, m.target.Version)
 }

@@ -47,10 +47,7 @@ func Write(dir, name string, recording []byte) error {
 func (p *Player) recorded(r row) ([]byte, error) {
 	r.Response.Status = p.last.status
 	r.Response.Headers = map[string]string{"content-type": media(p.last.header.Get("Content-Type"))}
-	text := strings.NewReplacer(p.target.Version, "{{VERSION}}", filepath.ToSlash(p.dir), "{{TMP}}").Replace(string(p.last.body))
-	if head, _, cut := strings.Cut(text, "available connectors are: "); cut {
-		text = head + `available connectors are: {{PLUGIN_LIST}}"}`
-	}
+	text := p.general().Replace(withoutPlugins(string(p.last.body)))
 	var answer any
 	if err := json.Unmarshal([]byte(text), &answer); err != nil {
 		return nil, err
@@ -62,6 +59,19 @@ func (p *Player) recorded(r row) ([]byte, error) {
 	}
 	r.Response.Body = string(body)
 	return plainJSON(r)
+}
+
+// general takes out of an answer what is of this run and this worker.
+func (p *Player) general() *strings.Replacer {
+	return strings.NewReplacer(filepath.ToSlash(p.dir), "{{TMP}}", p.host(), "{{WORKER}}", p.run, "{{RUN}}", p.target.Version, "{{VERSION}}")
+}
+
+// withoutPlugins takes out of a message what is installed.
+func withoutPlugins(body string) string {
+	if head, _, cut := strings.Cut(body, "available connectors are: "); cut {
+		return head + `available connectors are: {{PLUGIN_LIST}}"}`
+	}
+	return body
 }
 
 // plainJSON is JSON with <, > and & as they are.
