@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,12 +65,16 @@ func reads(ctx context.Context, b *bed, r *report) error {
 	if err = errors.Join(err, body.Close()); err != nil {
 		return err
 	}
-	constant, stop, err := startConstant(ctx, b.Dir, "-body", string(text))
+	binary, err := build(ctx, b.Dir, "./services/api/internal/httpapi/constant")
+	if err != nil {
+		return err
+	}
+	constant, stop, err := startConstant(ctx, binary, "-body", string(text))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stop() }()
-	bare, stop, err := startConstant(ctx, b.Dir, "-bare", "-body", string(text))
+	bare, stop, err := startConstant(ctx, binary, "-bare", "-body", string(text))
 	if err != nil {
 		return err
 	}
@@ -201,11 +204,7 @@ func fill(ctx context.Context, database string, n int) (err error) {
 }
 
 // startConstant starts the server that answers one body.
-func startConstant(ctx context.Context, dir string, args ...string) (addr string, stop func() error, err error) {
-	binary := filepath.Join(dir, "constant")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./services/api/internal/httpapi/constant").CombinedOutput(); err != nil { //nolint:gosec // our own
-		return "", nil, fmt.Errorf("building the constant server: %w\n%s", err, out)
-	}
+func startConstant(ctx context.Context, binary string, args ...string) (addr string, stop func() error, err error) {
 	port, err := childproc.FreePort()
 	if err != nil {
 		return "", nil, err

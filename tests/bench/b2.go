@@ -11,10 +11,6 @@ const b2Records = 2_000_000
 
 // transformed measures Kafka→file through three transformations: JSON of 210 bytes, without a schema.
 func transformed(ctx context.Context, b *bed, r *report) error {
-	rounds := b.n
-	if rounds == 0 {
-		rounds = b1Rounds
-	}
 	connect, err := servers.StartConnect(ctx, b.kafka, servers.ConnectOptions{JVM: []string{"-Xmx1g", "-XX:+UseG1GC"}})
 	if err != nil {
 		return err
@@ -22,7 +18,7 @@ func transformed(ctx context.Context, b *bed, r *report) error {
 	defer func() { _ = connect.Stop(context.WithoutCancel(ctx)) }()
 	const insert, rename, cast = "transforms.insert.", "transforms.rename.", "transforms.cast."
 	const smt = "org.apache.kafka.connect.transforms."
-	load := flow{topic: "b2", records: b2Records, dir: b.Dir, value: b2Value, line: b2Line, marker: "id=1", config: map[string]string{
+	load := &flow{topic: "b2", records: b2Records, dir: b.Dir, value: b2Value, line: b2Line, marker: "id=1", config: map[string]string{
 		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false", "transforms": "insert,rename,cast",
 		insert + "type": smt + "InsertField$Value", insert + "topic.field": "topic", insert + "static.field": "source", insert + "static.value": "shop",
 		rename + "type": smt + "ReplaceField$Value", rename + "renames": "customer:client", rename + "exclude": "note",
@@ -30,17 +26,9 @@ func transformed(ctx context.Context, b *bed, r *report) error {
 	if err := load.fill(ctx, b.kafka); err != nil {
 		return err
 	}
-	bare := load
+	bare := *load
 	bare.marker, bare.line, bare.args = `"id":1`, b2JSON, []string{"-json"}
-	arms, err := load.arms(ctx, b, connect, &bare)
-	if err != nil {
-		return err
-	}
-	if err := alternate(ctx, arms, rounds); err != nil {
-		return err
-	}
-	load.tell(r, arms, "", [3]string{"≥ 4", "", "≥ 0.6"})
-	return nil
+	return load.measure(ctx, b, r, connect, &bare, figures{toPeer: "≥ 4", toLimit: "≥ 0.6"})
 }
 
 // b2Value is in the topic. The number of a record has a 1 before it, so that it has no leading zeros.

@@ -1,21 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/millrace/millrace/sdk/data"
-	"github.com/millrace/millrace/tests/cluster"
 	"github.com/millrace/millrace/tests/servers"
 )
 
@@ -46,11 +44,11 @@ func ontoTable(ctx context.Context, b *bed, r *report) error { return fillTables
 
 func fillTables(ctx context.Context, b *bed, r *report, upserts bool) (err error) {
 	t := &tables{upserts: upserts, topic: "orders"}
-	if t.orders, err = openOrders(ctx, cmpOr(b.rows, jdbcRows)); err != nil {
+	if t.orders, err = openOrders(ctx, cmp.Or(b.rows, jdbcRows)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.close(ctx)) }()
-	if t.bare, err = buildBare(ctx, b.Dir); err != nil {
+	if t.bare, err = build(ctx, b.Dir, "./tests/bench/baresql"); err != nil {
 		return err
 	}
 	if t.java, err = servers.StartConnect(ctx, b.kafka, servers.ConnectOptions{JVM: []string{"-Xmx1g", "-XX:+UseG1GC"}, Debezium: true}); err != nil {
@@ -84,25 +82,9 @@ func fillTables(ctx context.Context, b *bed, r *report, upserts bool) (err error
 	if err := b.alternate(ctx, bench, t.n, jdbcRounds, ways); err != nil || b.only != "" {
 		return err
 	}
-	r.tellWays(ways, toLimit, toPeer)
+	r.tellWays(ways, figures{rate: "rows_per_s", toLimit: toLimit, toPeer: toPeer})
 	r.add("differing_rows", 0, "rows", (len(ways))*len(ways[0].rates)*t.n, "0") // else it had ended
 	return nil
-}
-
-func cmpOr(n, otherwise int) int {
-	if n > 0 {
-		return n
-	}
-	return otherwise
-}
-
-// buildBare compiles the bare program of the database benchmarks.
-func buildBare(ctx context.Context, dir string) (string, error) {
-	bare := filepath.Join(dir, "baresql")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", bare, "./tests/bench/baresql").CombinedOutput(); err != nil { //nolint:gosec // our own
-		return "", fmt.Errorf("building the bare program: %w\n%s", err, out)
-	}
-	return bare, nil
 }
 
 func (t *tables) ours() map[string]string {
@@ -216,34 +198,6 @@ func (t *tables) way(base string, workers []int, config map[string]string) func(
 		}
 		return took, t.finish(ctx, round)
 	}
-}
-
-// worked runs a connector while wait waits, and measures the workers meanwhile.
-func worked(ctx context.Context, base string, workers []int, name string, config map[string]string, wait func() (float64, error)) (taken, error) {
-	if err := forgetPeaks(workers); err != nil {
-		return taken{}, err
-	}
-	_, before, err := usage(workers)
-	if err != nil {
-		return taken{}, err
-	}
-	api := cluster.REST{Base: base}
-	if _, err := api.Do(ctx, http.MethodPut, "/connectors/"+name+"/config", config); err != nil {
-		return taken{}, err
-	}
-	rate, err := wait()
-	if err != nil {
-		status, _ := api.Do(ctx, http.MethodGet, "/connectors/"+name+"/status", nil) // for the message
-		return taken{}, fmt.Errorf("%w\n%s", err, status)
-	}
-	peak, after, err := usage(workers)
-	if err != nil {
-		return taken{}, err
-	}
-	if _, err := api.Do(ctx, http.MethodDelete, "/connectors/"+name, nil); err != nil {
-		return taken{}, err
-	}
-	return taken{rate: rate, cpu: after - before, peak: peak}, nil
 }
 
 // watch counts the rows that have been written until all are. The rate is counted from the first look that saw some.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,12 +19,12 @@ import (
 
 // fromTable measures PostgreSQL→Kafka: a full table, as JSON without schemas (B5).
 func fromTable(ctx context.Context, b *bed, r *report) (err error) {
-	o, err := openOrders(ctx, cmpOr(b.rows, jdbcRows))
+	o, err := openOrders(ctx, cmp.Or(b.rows, jdbcRows))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, o.close(ctx)) }()
-	bare, err := buildBare(ctx, b.Dir)
+	bare, err := build(ctx, b.Dir, "./tests/bench/baresql")
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func fromTable(ctx context.Context, b *bed, r *report) (err error) {
 	if err := b.alternate(ctx, "B5", o.n, jdbcRounds, ways); err != nil || b.only != "" {
 		return err
 	}
-	r.tellWays(ways, "≥ 0.55", "≥ 4")
+	r.tellWays(ways, figures{rate: "rows_per_s", toLimit: "≥ 0.55", toPeer: "≥ 4"})
 	r.add("lost_or_doubled_rows", 0, "rows", len(ways)*len(ways[0].rates)*o.n, "0") // else it had ended
 	return nil
 }

@@ -96,30 +96,13 @@ func (o *orders) fill(ctx context.Context, kafka, topic string) error {
 	if _, err := kadm.NewClient(client).CreateTopic(ctx, ordersPartitions, 1, nil, topic); err != nil {
 		return err
 	}
-	failed := make(chan error, 1)
-	for i := range o.n {
+	return produce(ctx, client, o.n, func(i int) *kgo.Record {
 		r := orderOf(i)
 		value := fmt.Appendf(make([]byte, 0, 1024), `{"schema":%s,"payload":{"id":%d,"customer":%d,"name":%q,"city":%q,"amount":%q,"quantity":%d,"paid":%t,"created":%d}}`,
 			ordersSchema, r.id, r.customer, r.name, r.city, inBase64(r.cents), r.quantity, r.paid, r.created.UnixMilli())
 		key := fmt.Appendf(nil, `{"schema":%s,"payload":{"id":%d}}`, ordersKeySchema, r.id)
-		client.Produce(ctx, &kgo.Record{Partition: int32(i / 1000 % ordersPartitions), Key: key, Value: value}, func(_ *kgo.Record, err error) { //nolint:gosec // few
-			if err != nil {
-				select {
-				case failed <- err:
-				default:
-				}
-			}
-		})
-	}
-	if err := client.Flush(ctx); err != nil {
-		return err
-	}
-	select {
-	case err := <-failed:
-		return err
-	default:
-		return nil
-	}
+		return &kgo.Record{Partition: int32(i / 1000 % ordersPartitions), Key: key, Value: value} //nolint:gosec // few
+	})
 }
 
 // write writes all rows to a file as COPY reads them.
