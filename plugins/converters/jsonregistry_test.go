@@ -27,16 +27,7 @@ func overMock(t testing.TB, name string, props map[string]string) *jsonSchemaCon
 	return convertertest.OverMock(t, &jsonSchemaConverter{}, name, props)
 }
 
-func structure(t testing.TB, s *data.Schema, values ...any) *data.Struct {
-	t.Helper()
-	st := data.NewStruct(s)
-	for i, v := range values {
-		if v != nil {
-			require.NoError(t, st.SetIndex(i, v))
-		}
-	}
-	return st
-}
+var structure = convertertest.StructOf
 
 var (
 	shopCustomer = data.StructOf([]data.Field{{Name: "id", Schema: data.Int64Schema}, {Name: "name", Schema: data.OptionalStringSchema}}, data.Name("shop.Customer"))

@@ -143,7 +143,7 @@ func (f *insertField) schemaless(r *transform.Record, v any) error {
 	var values [5]any // as many as can be inserted
 	var given [5]bool
 	for i := range f.added {
-		if values[i], given[i], err = f.added[i].value(r, true); err != nil { //nolint:gosec // see its size
+		if values[i], given[i], err = f.added[i].value(r, true); err != nil { //nolint:gosec // insertable has no more than five
 			return err
 		}
 	}

@@ -1,50 +1,17 @@
 package avro
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"strings"
-	"sync/atomic"
 	"testing"
 
-	"github.com/stretchr/testify/require"
+	"github.com/millrace/millrace/sdk/converter"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/tests/conformance/convertertest"
 )
 
-// After the first message of a schema the registry is asked nothing, also about a schema that it does not have.
 func TestAvro_asks_the_registry_once_for_each_schema(t *testing.T) {
 	t.Parallel()
-	var asked atomic.Int32
-	r := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		asked.Add(1)
-		switch {
-		case strings.HasPrefix(req.URL.Path, "/schemas/ids/9"):
-			w.WriteHeader(http.StatusNotFound)
-			_, _ = w.Write([]byte(`{"error_code":40403,"message":"Schema 9 not found"}`))
-		case req.Method == http.MethodGet:
-			_, _ = w.Write([]byte(`{"schema":"\"string\""}`))
-		default:
-			_, _ = w.Write([]byte(`{"id":1,"version":1,"schema":"\"string\""}`))
-		}
-	}))
-	t.Cleanup(r.Close)
-	c := with(t, "", map[string]string{"schema.registry.url": r.URL})
-	s, v := row(t)
-	again, w := row(t) // equal, and another
-	for range 50 {
-		_, err := c.FromConnect("t", s, v)
-		require.NoError(t, err)
-		_, err = c.FromConnect("t", again, w)
-		require.NoError(t, err)
-	}
-	require.EqualValues(t, 1, asked.Load())
-	for range 50 {
-		_, err := c.ToConnect("t", []byte("\x00\x00\x00\x00\x01\x02a"))
-		require.NoError(t, err)
-	}
-	require.EqualValues(t, 3, asked.Load(), "the schema, and its version")
-	for range 50 {
-		_, err := c.ToConnect("t", []byte("\x00\x00\x00\x00\x09\x02a"))
-		require.ErrorContains(t, err, "40403")
-	}
-	require.EqualValues(t, 4, asked.Load())
+	s, v := convertertest.Row(t)
+	again, w := convertertest.Row(t)
+	convertertest.AsksOnce(t, func(url string) converter.Converter { return with(t, "", map[string]string{"schema.registry.url": url}) },
+		convertertest.Once{Registered: `"schema":"\"string\""`, Write: [2]data.SchemaAndValue{{Schema: s, Value: v}, {Schema: again, Value: w}}, Read: "\x02a", Text: "a"})
 }

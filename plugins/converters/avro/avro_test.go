@@ -23,16 +23,7 @@ func customer(opts ...data.Option) *data.Schema {
 	return data.StructOf([]data.Field{{Name: "id", Schema: data.Int64Schema}, {Name: "name", Schema: data.OptionalStringSchema}}, append([]data.Option{data.Name("shop.Customer")}, opts...)...)
 }
 
-func structOf(t testing.TB, s *data.Schema, values ...any) *data.Struct {
-	t.Helper()
-	st := data.NewStruct(s)
-	for i, v := range values {
-		if v != nil {
-			require.NoError(t, st.SetIndex(i, v))
-		}
-	}
-	return st
-}
+var structOf = convertertest.StructOf
 
 // The bytes are worked out by Avro's specification, the schemas are what Confluent's documentation and registries show.
 func TestAvro_schemas_and_bytes(t *testing.T) {

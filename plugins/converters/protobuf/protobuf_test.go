@@ -20,16 +20,7 @@ func with(t testing.TB, name string, props map[string]string) *Converter {
 	return convertertest.OverMock(t, &Converter{}, name, props)
 }
 
-func structOf(t testing.TB, s *data.Schema, values ...any) *data.Struct {
-	t.Helper()
-	st := data.NewStruct(s)
-	for i, v := range values {
-		if v != nil {
-			require.NoError(t, st.SetIndex(i, v))
-		}
-	}
-	return st
-}
+var structOf = convertertest.StructOf
 
 var (
 	street  = data.StructOf([]data.Field{{Name: "no", Schema: data.OptionalInt64Schema}}, data.Name("shop.Street"))
