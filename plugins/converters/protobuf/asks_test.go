@@ -16,7 +16,9 @@ func TestProtobuf_asks_the_registry_once_for_each_schema(t *testing.T) {
 	for i := range again.Fields() {
 		w.SetAt(i, v.Raw(i))
 	}
-	convertertest.AsksOnce(t, func(url string) converter.Converter { return with(t, "", map[string]string{"schema.registry.url": url}) },
-		convertertest.Once{Registered: `"schemaType":"PROTOBUF","schema":"syntax = \"proto3\"; message A { message B { int32 n = 1; } }"`,
-			Write: [2]data.SchemaAndValue{{Schema: everything, Value: v}, {Schema: again, Value: w}}, Read: "\x04\x00\x00\x08\x05", Text: "Struct{n=5}"})
+	over := func(url string) converter.Converter {
+		return with(t, "", map[string]string{"schema.registry.url": url})
+	}
+	convertertest.AsksOnce(t, over, convertertest.Once{Registered: `"schemaType":"PROTOBUF","schema":"syntax = \"proto3\"; message A { message B { int32 n = 1; } }"`,
+		Write: [2]data.SchemaAndValue{{Schema: everything, Value: v}, {Schema: again, Value: w}}, Read: "\x04\x00\x00\x08\x05", Text: "Struct{n=5}"})
 }
