@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -161,14 +162,22 @@ func civil(days int64) (y, m, d int64) {
 	return y, m, d
 }
 
-// copyReader gives the rows' lines as COPY reads them.
+// copyReader gives the rows' lines as COPY reads them. A connection that breaks is given up while its goroutine still reads, so
+// that nothing may be read after end: the lines' memory belongs to the next try then.
 type copyReader struct {
+	mu   sync.Mutex
 	rows []row
 	at   int // in the first row's line
+	over bool
 }
 
 // Read implements io.Reader.
 func (l *copyReader) Read(p []byte) (n int, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over {
+		return 0, io.ErrClosedPipe
+	}
 	for n < len(p) {
 		if len(l.rows) == 0 {
 			return n, io.EOF
@@ -182,10 +191,19 @@ func (l *copyReader) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// end waits for a read that is under way; those behind it get an error.
+func (l *copyReader) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+}
+
 // copyRows sends rows by COPY.
 func copyRows(ctx context.Context, conn *sql.Conn, text string, rows []row) error {
 	return connect.Postgres(conn, func(c *pgx.Conn) error {
-		_, err := c.PgConn().CopyFrom(ctx, &copyReader{rows: rows}, text)
+		lines := &copyReader{rows: rows}
+		defer lines.end()
+		_, err := c.PgConn().CopyFrom(ctx, lines, text)
 		return err
 	})
 }

@@ -2,8 +2,10 @@ package jdbcsink
 
 import (
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -64,6 +66,26 @@ func TestCopyLine_has_the_texts_of_parameters(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The driver can still read when it has already said that the connection broke; the lines are written anew then.
+func TestCopyReader_reads_nothing_after_its_end(t *testing.T) {
+	t.Parallel()
+	line := []byte(strings.Repeat("x", 1<<16))
+	reader := &copyReader{rows: slices.Repeat([]row{{line: line}}, 100)}
+	reading, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := reader.Read(make([]byte, 100))
+		close(reading)
+		for err == nil {
+			_, err = reader.Read(make([]byte, 1))
+		}
+		done <- err
+	}()
+	<-reading
+	reader.end()
+	clear(line) // the race detector sees a reader
+	require.ErrorIs(t, <-done, io.ErrClosedPipe)
 }
 
 // unescaped reads a line of one column as PostgreSQL does.
