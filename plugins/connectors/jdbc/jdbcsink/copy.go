@@ -32,9 +32,17 @@ func (w *writer) copyLine(b []byte, r *record.Sink, columns []*field) ([]byte, e
 			b = append(b, '\\', 'N')
 			continue
 		}
-		if text, ok := v.(string); ok && !f.ts {
-			b = appendEscaped(b, text)
-			continue
+		switch v := v.(type) {
+		case string:
+			if !f.ts {
+				b = appendEscaped(b, v)
+				continue
+			}
+		case []byte: // of what is written only the first needs a backslash
+			if !f.ts {
+				b = hex.AppendEncode(append(b, `\\x`...), v)
+				continue
+			}
 		}
 		start := len(b)
 		var err error
@@ -42,7 +50,7 @@ func (w *writer) copyLine(b []byte, r *record.Sink, columns []*field) ([]byte, e
 			return b[:start], err
 		}
 		switch v.(type) {
-		case []byte, []any, *data.Struct, *data.Map: // the text of these may have a backslash
+		case []any, *data.Struct, *data.Map: // the text of these may have a backslash
 			b = appendEscaped(b[:start], string(b[start:]))
 		}
 	}
