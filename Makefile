@@ -45,6 +45,10 @@ docs: ## write docs/reference from the code; make test fails when it is stale
 bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B1, B2, B3, B4, B5, B7, B8, B9 or B10
 	@go run ./tests/bench -keep docs/bench $(BENCH)
 
+.PHONY: bench/compare
+bench/compare: ## measure one benchmark and compare it with what docs/bench keeps; fails where a ratio is worse beyond the spread: make bench/compare BENCH=B1, or RESULT=FILE for what a benchmark has printed
+	@go run ./tests/bench -compare docs/bench $(if $(RESULT),-result $(RESULT),$(BENCH))
+
 .PHONY: hostile
 hostile: ## send the REST API REQUESTS (1,000,000) malformed and odd requests
 	go test ./services/api/internal/httpapi -run TestHostile -v -timeout 30m -hostile $(or $(REQUESTS),1000000)

@@ -1,8 +1,10 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10
+//	bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10
+//	bench -compare FOLDER -result FILE
 //
-// It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table.
+// It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table. With -compare it ends with 1 where a
+// ratio is worse than the one that the folder keeps.
 package main
 
 import (
@@ -81,40 +83,59 @@ func main() {
 	rows := flag.Int("rows", 0, "rows of tables; 0: as many as a published figure needs")
 	only := flag.String("only", "", "go one way only, for example millrace, and tell no ratios")
 	profile := flag.String("profile", "", "folder for CPU profiles of the runners")
+	against := flag.String("compare", "", "folder with kept results to compare with, for example docs/bench")
+	result := flag.String("result", "", "file with a printed result to compare, instead of measuring one")
 	flag.Parse()
+	if *against != "" && *result != "" {
+		fresh, err := readLines(*result)
+		if err == nil {
+			err = compareWithKept(os.Stdout, *against, fresh)
+		}
+		end(err)
+		return
+	}
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10, or bench -compare FOLDER -result FILE")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := measure(ctx, flag.Arg(0), b, bed{n: *n, rows: *rows, only: *only, profile: *profile}, *keep); err != nil {
+	r, err := measure(ctx, flag.Arg(0), b, bed{n: *n, rows: *rows, only: *only, profile: *profile})
+	if err == nil {
+		err = r.print(os.Stdout)
+	}
+	var judged error // what is kept is kept whatever the comparison says
+	if err == nil && *against != "" {
+		judged = compareWithKept(os.Stdout, *against, r.lines)
+	}
+	if err == nil && *keep != "" {
+		err = r.keep(*keep, b.about)
+	}
+	end(errors.Join(err, judged))
+}
+
+func end(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func measure(ctx context.Context, name string, b bench, on bed, keep string) (err error) {
+func measure(ctx context.Context, name string, b bench, on bed) (r *report, err error) {
 	kafka, err := servers.StartKafka(ctx, servers.KafkaOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, kafka.Stop(context.WithoutCancel(ctx))) }()
 	c, err := cluster.Start(ctx, cluster.Options{Kafka: kafka.Bootstrap(), Schedulers: 2, Runners: cmp.Or(b.runners, 3), APIOnly: b.apiOnly, Worker: b.worker})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	r := &report{bench: name}
+	r = &report{bench: name}
 	on.Cluster, on.kafka = c, kafka.Bootstrap()
-	if err := b.run(ctx, &on, r); err != nil {
-		return err
-	}
-	if err := r.print(os.Stdout); err != nil || keep == "" {
-		return err
-	}
-	return r.keep(keep, b.about)
+	return r, b.run(ctx, &on, r)
 }
 
 func source(topic string, throughput int) map[string]string {
