@@ -174,7 +174,7 @@ func (c *jdbcConnector) Validate(ctx context.Context, props map[string]string) [
 	if s.query != "" {
 		ctx, cancel := context.WithTimeout(ctx, preparation)
 		defer cancel()
-		if err := open.check(ctx, s.query); err != nil {
+		if err := open.check(ctx, s.checked()); err != nil {
 			if f := open.failure(err); f.final || f.noTable {
 				return forKeys(invalidQuery(f), s.queryKey)
 			}

@@ -63,6 +63,7 @@ const (
 	aivenInitialKey = "timestamp.initial.ms"
 	qualifyKey      = "table.names.qualify"
 	aivenQuoteKey   = "sql.quote.identifiers"
+	wrapKey         = "query.wrap"
 )
 
 // The modes.
@@ -198,6 +199,8 @@ var confluentDef = numbered(
 		DisplayName: "Qualify table names", Doc: "Aiven's key: false compares and queries tables by their names without schema."},
 	config.Key{Name: aivenQuoteKey, Type: config.Boolean, Importance: config.Low, Group: connectorGroup, Width: config.WidthShort,
 		DisplayName: "Quote identifiers", Doc: "Aiven's form of quote.sql.identifiers, over which it wins."},
+	config.Key{Name: wrapKey, Type: config.Boolean, Default: config.Default("false"), Importance: config.Low, Group: connectorGroup, Width: config.WidthShort,
+		DisplayName: "Wrap query", Doc: "But in mode bulk, put the query in parentheses: SELECT * FROM (query) AS connect_query WHERE …, so that it may have clauses of its own and columns by aliases. An addition to Kafka Connect."},
 )
 
 // notAiven are the keys that Aiven's connector does not know.

@@ -33,6 +33,8 @@ func TestStatements(t *testing.T) {
 		{timestamp, "", orders, `SELECT * FROM "public"."orders" WHERE "public"."orders"."updated_at" > $1 AND "public"."orders"."updated_at" < $2 ORDER BY "public"."orders"."updated_at" ASC`},
 		{both, "", orders, `SELECT * FROM "public"."orders" WHERE "public"."orders"."updated_at" < $1 AND (("public"."orders"."updated_at" = $2 AND "public"."orders"."id" > $3) OR "public"."orders"."updated_at" > $4) ORDER BY "public"."orders"."updated_at","public"."orders"."id" ASC`},
 		{timestamp, "", two, `SELECT * FROM "public"."t" WHERE COALESCE("public"."t"."modified","public"."t"."created") > $1 AND COALESCE("public"."t"."modified","public"."t"."created") < $2 ORDER BY COALESCE("public"."t"."modified","public"."t"."created") ASC`},
+		{incrementing, "LIMIT 5", target{query: "SELECT t.id FROM t WHERE x = 1 -- all;\n;", id: "id", wrap: true}, "SELECT * FROM (SELECT t.id FROM t WHERE x = 1 -- all\n) AS connect_query WHERE \"id\" > $1 ORDER BY \"id\" ASC LIMIT 5"},
+		{timestamp, "", target{query: "SELECT max(at) AS m FROM t GROUP BY k", stamps: []string{"m"}, wrap: true}, `SELECT * FROM (SELECT max(at) AS m FROM t GROUP BY k) AS connect_query WHERE "m" > $1 AND "m" < $2 ORDER BY "m" ASC`},
 		{incrementing, "", query, `SELECT id, name AS n FROM t WHERE "id" > $1 ORDER BY "id" ASC`},
 		{bulk, "", target{table: table{name: `a"b`}}, `SELECT * FROM "a""b"`},
 	} {

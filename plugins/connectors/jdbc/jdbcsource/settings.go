@@ -40,6 +40,7 @@ type settings struct {
 	numeric, granularity string
 	level                string
 	text                 bool // columns without a counterpart come as text
+	wrap                 bool // the query is put in parentheses
 }
 
 // parse reads a configuration. The findings are of keys by themselves, those of the definition included.
@@ -107,6 +108,7 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 	s.granularity = cmp.Or(strings.ToLower(v.String(granularityKey)), granularities[0])
 	s.level = cmp.Or(strings.ToUpper(v.String(isolationKey)), defaultLevel)
 	s.text = strings.EqualFold(v.String(unsupportedKey), "string")
+	s.wrap = v.Bool(wrapKey) && s.mode != bulk
 	s.fetched = strings.EqualFold(props[fetchedKey], "true")
 	if s.tables, err = splitTables(props[tablesKey]); err != nil {
 		refuse(tablesKey, err.Error())

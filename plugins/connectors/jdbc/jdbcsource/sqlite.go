@@ -63,7 +63,7 @@ func (s *sqlite) end(ctx context.Context) error { return s.exec(ctx, "COMMIT") }
 
 // storage finds out how the timestamps of a target are stored.
 func (s *sqlite) storage(ctx context.Context, w writer, t target) (class string, err error) {
-	from := "(" + t.query + ")"
+	from := inParentheses(t.query)
 	if t.query == "" {
 		from = w.tableName(t.table)
 	}

@@ -25,6 +25,22 @@ type target struct {
 	query  string   // "": the table
 	id     string   // the incrementing column
 	stamps []string // the timestamp columns
+	wrap   bool     // the query stands in parentheses
+}
+
+// inParentheses is a query that has a parenthesis behind it: without what ends a statement, and behind a line's comment.
+func inParentheses(query string) string {
+	query = strings.TrimRight(query, "; \t\r\n")
+	if strings.Contains(query, "--") || strings.Contains(query, "#") {
+		query += "\n"
+	}
+	return "(" + query + ")"
+}
+
+// wrapped is a query as a table, which has its columns by the names they have in the result. Clauses can stand behind it,
+// whatever clauses it has.
+func wrapped(query string) string {
+	return "SELECT * FROM " + inParentheses(query) + " AS connect_query"
 }
 
 // name is the table's, or that queries go by in logs.
@@ -90,10 +106,13 @@ func (w writer) statement(mode string, t target, suffix string) statement {
 		args = append(args, a)
 		return w.param(len(args), a)
 	}
-	if t.query != "" {
-		b.WriteString(t.query)
-	} else {
+	switch {
+	case t.isTable():
 		b.WriteString("SELECT * FROM " + w.tableName(t.table))
+	case t.wrap:
+		b.WriteString(wrapped(t.query))
+	default:
+		b.WriteString(t.query)
 	}
 	switch mode {
 	case incrementing:

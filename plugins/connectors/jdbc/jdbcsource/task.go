@@ -57,8 +57,8 @@ func (t *jdbcTask) Start(ctx context.Context, tc source.Context) (err error) {
 		r.drop()
 		return err
 	}
-	if t.s.query != "" && t.s.mode != bulk && hasOwnClauses(t.s.query) {
-		t.log.Warn("The query has clauses of its own, and a WHERE clause will be appended to it. Wrap it: SELECT * FROM (…) AS q")
+	if t.s.query != "" && t.s.mode != bulk && !t.s.wrap && hasOwnClauses(t.s.query) {
+		t.log.Warn("The query has clauses of its own, and a WHERE clause will be appended to it. Set query.wrap=true, or wrap it by hand: SELECT * FROM (…) AS q")
 	}
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.cancel, t.out, t.failed, t.done = cancel, r.out, make(chan error, 1), make(chan struct{})
@@ -75,7 +75,7 @@ func (t *jdbcTask) Start(ctx context.Context, tc source.Context) (err error) {
 // readings are the targets with their positions.
 func (t *jdbcTask) readings(ctx context.Context, db session, offsets source.OffsetReader) (all []*reading, err error) {
 	if t.s.query != "" {
-		r := &reading{target: target{query: t.s.query, id: t.s.String(incrementingKey), stamps: t.s.List(timestampKey)}, topic: t.s.prefix,
+		r := &reading{target: target{query: t.s.query, wrap: t.s.wrap, id: t.s.String(incrementingKey), stamps: t.s.List(timestampKey)}, topic: t.s.prefix,
 			partition: queryPartition(), bare: queryPartition(), warned: map[string]bool{}}
 		if err := t.place(ctx, db, offsets, r, []record.SourcePartition{r.partition}); err != nil {
 			return nil, err

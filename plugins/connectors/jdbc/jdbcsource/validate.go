@@ -16,6 +16,7 @@ const (
 	bothQueries   = "Both 'query' and 'query.masked' configs cannot be set at the same time. Please use only one of them."
 	queryAndLists = "Do not specify table filtering configs with 'query'. Remove table.whitelist / table.blacklist / table.include.list / table.exclude.list when using query mode " +
 		"or 'query' when using table filtering mode."
+	notInParentheses = "A statement that begins with EXEC, EXECUTE or CALL can't stand in parentheses, as query.wrap=true puts it. Read a SELECT, or use mode=bulk."
 	queryNeedsColumn = "'incrementing.column.name' must be provided when using mode 'incrementing' or 'timestamp+incrementing' with a custom query. The incrementing column cannot be " +
 		"auto-discovered in query mode because there is no table to inspect. Note that 'incrementing.column.mapping' is not applied in query mode (it maps columns by table-name regex, " +
 		"and a custom query has no underlying table to match), so 'incrementing.column.name' must be set explicitly."
@@ -114,6 +115,17 @@ func (s *settings) judgeApproach() []connector.Finding {
 // beginning is what statements that give rows begin with, behind comments.
 var beginning = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:\(|(?:select|with|exec|execute|call|values|table)\b)`)
 
+// called finds the statements that give rows and can't be put in parentheses.
+var called = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:exec|execute|call)\b`)
+
+// checked is the query as the database is asked whether it is one.
+func (s *settings) checked() string {
+	if s.wrap {
+		return wrapped(s.query)
+	}
+	return s.query
+}
+
 func (s *settings) judgeQuery() []connector.Finding {
 	if queries := s.used(queryKey, maskedKey); len(queries) == 2 {
 		return forKeys(bothQueries, queries...)
@@ -126,6 +138,9 @@ func (s *settings) judgeQuery() []connector.Finding {
 	}
 	if !beginning.MatchString(s.query) {
 		return forKeys("Only SELECT statements are supported for '"+s.queryKey+"'. Please provide a statement that starts with SELECT.", s.queryKey)
+	}
+	if s.wrap && called.MatchString(s.query) {
+		return forKeys(notInParentheses, wrapKey)
 	}
 	return nil
 }
