@@ -1,9 +1,15 @@
 package jdbcsource
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millrace/millrace/plugins/transforms"
+	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/record"
+	"github.com/millrace/millrace/sdk/transform"
 )
 
 // A query with clauses of its own and a column that only its result has, which an appended WHERE could not name.
@@ -43,4 +49,70 @@ func TestWrap_leaves_bulk_alone(t *testing.T) {
 	r := started(t, d.config(queryKey, "SELECT id FROM t ORDER BY id", wrapKey, "true"))
 	require.Equal(t, []int{1, 2}, ids(t, r.take(t, 2)))
 	require.NotContains(t, r.logs.String(), "connect_query")
+}
+
+// valueToKey is the key that the transformation makes of a record's value.
+func valueToKey(t *testing.T, r record.Source, fields string) (*data.Schema, any) {
+	t.Helper()
+	for _, p := range transforms.All() {
+		if !strings.HasSuffix(p.Class, ".ValueToKey") {
+			continue
+		}
+		x := p.NewTransformation()
+		require.NoError(t, x.Configure(map[string]string{"fields": fields}))
+		out := &transform.Record{Sink: record.Sink{ValueSchema: r.ValueSchema, Value: r.Value}}
+		_, err := x.Apply(out)
+		require.NoError(t, err)
+		return out.KeySchema, out.Key
+	}
+	t.Fatal("no ValueToKey")
+	return nil, nil
+}
+
+func TestRecordKey_is_that_of_ValueToKey(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d testDB, create func(string)) {
+		create("id int NOT NULL, v varchar(5), n decimal(10,2) NOT NULL")
+		d.do(t, "INSERT INTO t VALUES (1,'x',1.5)", "INSERT INTO t VALUES (2,NULL,2.5)")
+		for _, mode := range []string{bulk, incrementing} {
+			got := started(t, d.config(modeKey, mode, incrementingKey, "id", recordKeyKey, "ID,v,n")).take(t, 2)
+			for i, r := range got {
+				schema, key := valueToKey(t, r, "id,v,n")
+				require.True(t, schema.Equal(r.KeySchema), "%s instead of %s", r.KeySchema, schema)
+				require.True(t, data.Equal(key, r.Key), "%v instead of %v", r.Key, key)
+				require.NoError(t, r.Key.(*data.Struct).Validate())
+				v, err := r.Key.(*data.Struct).Get("v")
+				require.NoError(t, err)
+				require.Equal(t, []any{"x", nil}[i], v)
+			}
+			require.Same(t, got[0].KeySchema, got[1].KeySchema)
+		}
+		query := started(t, d.config(queryKey, "SELECT v AS w, id FROM t", recordKeyKey, "w")).take(t, 1)[0]
+		require.Equal(t, "Struct{w=x}", data.Text(query.Key))
+	})
+}
+
+func TestRecordKey_a_new_query_of_the_same_columns_has_the_same_schema(t *testing.T) {
+	t.Parallel()
+	d := pg(t, "CREATE TABLE t (id serial, v text)", "INSERT INTO t (v) VALUES ('x')")
+	r := started(t, d.config(modeKey, incrementing, recordKeyKey, "id"))
+	before := r.take(t, 1)[0]
+	d.do(t, "ALTER TABLE t ADD COLUMN w text", "INSERT INTO t (v) VALUES ('y')")
+	after := r.take(t, 1)[0]
+	require.NotSame(t, before.ValueSchema, after.ValueSchema)
+	require.Same(t, before.KeySchema, after.KeySchema, "the key's columns are the same")
+}
+
+func TestRecordKey_that_can_not_be_made_fails_the_task(t *testing.T) {
+	t.Parallel()
+	d := pg(t, `CREATE TABLE t (id int, a int[], "Id" int, "b" int)`, "INSERT INTO t VALUES (1, '{1}', 2, 3)")
+	for columns, want := range map[string]string{
+		"nope": "record.key.columns: public.t has no column nope. It has id,a,Id,b.",
+		"a":    "record.key.columns: column a of public.t is left out of records, as its type (_int4) is not supported. Take another one, or set unsupported.types=string.",
+		"ID":   "record.key.columns: ID can be each of id, Id in public.t. Write it as the column is written.",
+		"b,B":  "record.key.columns: column b of public.t is named twice",
+	} {
+		require.EqualError(t, started(t, d.config(recordKeyKey, columns)).fails(t), want)
+	}
+	require.Equal(t, "Struct{a={1}}", data.Text(started(t, d.config(recordKeyKey, "a", unsupportedKey, "string")).take(t, 1)[0].Key))
 }

@@ -24,6 +24,7 @@ type batch struct {
 // add takes a row.
 func (b *batch) add(ctx context.Context, sh *shape, value *data.Struct, at position) error {
 	rec := record.Source{Topic: b.t.topic, KafkaPartition: record.AnyPartition, Timestamp: record.NoTimestamp, ValueSchema: sh.schema, Value: value, Partition: b.t.partition}
+	sh.keyed(&rec, value)
 	switch b.r.s.mode {
 	case bulk:
 		rec.Partition = b.t.bare

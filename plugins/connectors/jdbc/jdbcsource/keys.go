@@ -64,6 +64,7 @@ const (
 	qualifyKey      = "table.names.qualify"
 	aivenQuoteKey   = "sql.quote.identifiers"
 	wrapKey         = "query.wrap"
+	recordKeyKey    = "record.key.columns"
 )
 
 // The modes.
@@ -201,6 +202,8 @@ var confluentDef = numbered(
 		DisplayName: "Quote identifiers", Doc: "Aiven's form of quote.sql.identifiers, over which it wins."},
 	config.Key{Name: wrapKey, Type: config.Boolean, Default: config.Default("false"), Importance: config.Low, Group: connectorGroup, Width: config.WidthShort,
 		DisplayName: "Wrap query", Doc: "But in mode bulk, put the query in parentheses: SELECT * FROM (query) AS connect_query WHERE …, so that it may have clauses of its own and columns by aliases. An addition to Kafka Connect."},
+	config.Key{Name: recordKeyKey, Type: config.List, Default: config.Default(""), Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
+		DisplayName: "Record key columns", Validators: []config.Rule{config.NoDuplicates()}, Doc: "Columns whose values are a record's key, a struct as the transformation ValueToKey makes it; each table, or the query, has to have them. Empty: no key. An addition to Kafka Connect."},
 )
 
 // notAiven are the keys that Aiven's connector does not know.

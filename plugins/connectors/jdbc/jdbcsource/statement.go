@@ -26,6 +26,7 @@ type target struct {
 	id     string   // the incrementing column
 	stamps []string // the timestamp columns
 	wrap   bool     // the query stands in parentheses
+	key    []string // the columns of records' keys
 }
 
 // inParentheses is a query that has a parenthesis behind it: without what ends a statement, and behind a line's comment.

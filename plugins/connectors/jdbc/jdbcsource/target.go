@@ -21,6 +21,9 @@ type shape struct {
 	mapper  mapper
 	target  target
 	dropped []column
+
+	key   *data.Schema // of records' keys; nil: they have none
+	keyAt []int        // the fields that are in it
 }
 
 // shapeOf finds out what the rows of a result become.
@@ -59,7 +62,46 @@ func shapeOf(t target, columns []column, m mapper, mode string) (*shape, error) 
 			}
 		}
 	}
-	return sh, nil
+	return sh, sh.findKey()
+}
+
+// findKey finds the fields that are a record's key.
+func (sh *shape) findKey() error {
+	if len(sh.target.key) == 0 {
+		return nil
+	}
+	var fields []data.Field
+	for _, name := range sh.target.key {
+		at, several := sh.find(name)
+		field := slices.Index(sh.at, at)
+		switch {
+		case at < 0:
+			return connecterr.New(connecterr.Config, "%s: %s has no column %s. It has %s.", recordKeyKey, sh.target.name(), name, sh.names())
+		case len(several) > 1:
+			return connecterr.New(connecterr.Config, "%s: %s can be each of %s in %s. Write it as the column is written.", recordKeyKey, name, strings.Join(several, ", "), sh.target.name())
+		case field < 0:
+			return connecterr.New(connecterr.Config, "%s: column %s of %s is left out of records, as its type (%s) is not supported. Take another one, or set %s=string.", recordKeyKey, name,
+				sh.target.name(), sh.columns[at].typeName, unsupportedKey)
+		case slices.Contains(sh.keyAt, field):
+			return connecterr.New(connecterr.Config, "%s: column %s of %s is named twice", recordKeyKey, sh.columns[at].name, sh.target.name())
+		}
+		sh.keyAt = append(sh.keyAt, field)
+		fields = append(fields, data.Field{Name: sh.columns[at].name, Schema: sh.fields[field].schema})
+	}
+	sh.key = data.StructOf(fields)
+	return nil
+}
+
+// keyed gives a record the key that its value has.
+func (sh *shape) keyed(r *record.Source, value *data.Struct) {
+	if sh.key == nil {
+		return
+	}
+	key := data.NewStruct(sh.key)
+	for i, at := range sh.keyAt {
+		key.SetAt(i, value.Raw(at))
+	}
+	r.Key, r.KeySchema = key, sh.key
 }
 
 func (sh *shape) names() string {
@@ -230,6 +272,9 @@ func (r *reading) shaped(columns []column, m mapper, mode string, warn func(stri
 	}
 	if r.shape != nil && r.shape.schema.Equal(sh.schema) {
 		sh.schema = r.shape.schema
+	}
+	if r.shape != nil && sh.key != nil && r.shape.key.Equal(sh.key) {
+		sh.key = r.shape.key
 	}
 	r.shape = sh
 	return sh, nil

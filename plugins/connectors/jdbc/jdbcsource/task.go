@@ -75,7 +75,7 @@ func (t *jdbcTask) Start(ctx context.Context, tc source.Context) (err error) {
 // readings are the targets with their positions.
 func (t *jdbcTask) readings(ctx context.Context, db session, offsets source.OffsetReader) (all []*reading, err error) {
 	if t.s.query != "" {
-		r := &reading{target: target{query: t.s.query, wrap: t.s.wrap, id: t.s.String(incrementingKey), stamps: t.s.List(timestampKey)}, topic: t.s.prefix,
+		r := &reading{target: target{query: t.s.query, wrap: t.s.wrap, id: t.s.String(incrementingKey), stamps: t.s.List(timestampKey), key: t.s.List(recordKeyKey)}, topic: t.s.prefix,
 			partition: queryPartition(), bare: queryPartition(), warned: map[string]bool{}}
 		if err := t.place(ctx, db, offsets, r, []record.SourcePartition{r.partition}); err != nil {
 			return nil, err
@@ -87,7 +87,7 @@ func (t *jdbcTask) readings(ctx context.Context, db session, offsets source.Offs
 		if err != nil {
 			return nil, connecterr.Wrap(connecterr.Config, err, "reading the names of tables")
 		}
-		r := &reading{target: target{table: table}, topic: t.s.prefix + table.name, partition: table.partition(), bare: table.barePartition(), warned: map[string]bool{}}
+		r := &reading{target: target{table: table, key: t.s.List(recordKeyKey)}, topic: t.s.prefix + table.name, partition: table.partition(), bare: table.barePartition(), warned: map[string]bool{}}
 		if r.id, r.stamps, err = t.s.columnsOf(table); err != nil {
 			return nil, err
 		}

@@ -64,6 +64,7 @@ func TestCases_01_to_13_validation(t *testing.T) {
 		"wrap wrong":  {[]string{queryKey, "SELECT nope FROM t", modeKey, incrementing, incrementingKey, "nope", wrapKey, "true"}, map[string]string{queryKey: "The configured query is not valid"}},
 		"wrap call":   {[]string{queryKey, "/* p */ call p()", modeKey, timestamp, timestampKey, "at", wrapKey, "true"}, map[string]string{wrapKey: notInParentheses}},
 		"wrap text":   {[]string{wrapKey, "perhaps"}, map[string]string{wrapKey: "Expected value to be either true or false"}},
+		"key twice":   {[]string{recordKeyKey, "id,id"}, map[string]string{recordKeyKey: "Configuration 'record.key.columns' values must not be duplicated."}},
 		"attempts":    {[]string{attemptsKey, "0"}, map[string]string{attemptsKey: "Value must be at least 1"}},
 		"no driver":   {[]string{urlKey, "jdbc:db2://h/d:password=secret;"}, map[string]string{urlKey: "No driver is available for JDBC URL: "}},
 		"62":          {[]string{urlKey, "jdbc:mysql://h/d?allowLoadLocalInfile=true"}, map[string]string{urlKey: "JDBC URL contains blocked connection parameter 'allowLoadLocalInfile' which is not permitted by the Connect cluster's configured policy."}},
