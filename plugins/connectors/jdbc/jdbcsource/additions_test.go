@@ -1,8 +1,10 @@
 package jdbcsource
 
 import (
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -115,4 +117,58 @@ func TestRecordKey_that_can_not_be_made_fails_the_task(t *testing.T) {
 		require.EqualError(t, started(t, d.config(recordKeyKey, columns)).fails(t), want)
 	}
 	require.Equal(t, "Struct{a={1}}", data.Text(started(t, d.config(recordKeyKey, "a", unsupportedKey, "string")).take(t, 1)[0].Key))
+}
+
+func topics(all []record.Source) (names []string) {
+	for _, r := range all {
+		names = append(names, r.Topic)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestTopicNaming_tables_of_one_name(t *testing.T) {
+	t.Parallel()
+	d := pg(t, "CREATE SCHEMA s1", "CREATE SCHEMA s2", "CREATE TABLE s1.t (id serial)", "CREATE TABLE s2.t (id serial)", "CREATE TABLE s2.u (id serial)",
+		"INSERT INTO s1.t VALUES (5)", "INSERT INTO s2.t VALUES (6)", "INSERT INTO s2.u VALUES (7)")
+	got := started(t, d.config(namingKey, "${schema}.${table}", modeKey, incrementing)).take(t, 3)
+	require.Equal(t, []string{"p-s1.t", "p-s2.t", "p-s2.u"}, topics(got))
+	require.Equal(t, "t", got[0].ValueSchema.Name(), "the schema's name stays")
+	require.Equal(t, []string{"p-" + d.name + "_s1_t", "p-" + d.name + "_s2_t"}, topics(started(t, d.config(namingKey, "${catalog}_${schema}_${table}", whitelistKey, "t")).take(t, 2)))
+
+	_, err := connect1(t, d.config(namingKey, "${schema}")).TaskConfigs(t.Context(), 1)
+	require.ErrorContains(t, err, "topic.naming=${schema} gives the same topic to the tables in each of the brackets below")
+	require.ErrorContains(t, err, "\n\t[[\"s2\".\"t\", \"s2\".\"u\"]]")
+	_, err = connect1(t, d.config(namingKey, "all")).TaskConfigs(t.Context(), 1)
+	require.ErrorContains(t, err, "\n\t[[\"s1\".\"t\", \"s2\".\"t\", \"s2\".\"u\"]]")
+}
+
+// An offset of a version before 5.0 has the name alone. It says nothing when several tables have that name: the one it is not of
+// would lose its first rows.
+func TestTopicNaming_old_offsets_of_a_name_that_tables_share_count_for_none(t *testing.T) {
+	t.Parallel()
+	d := pg(t, "CREATE SCHEMA s1", "CREATE SCHEMA s2", "CREATE TABLE s1.t (id serial)", "CREATE TABLE s2.t (id serial)", "INSERT INTO s1.t VALUES (5)", "INSERT INTO s2.t VALUES (6)")
+	old := offsetOf(data.MapOf("table", "t"), data.MapOf("incrementing", int64(5)))
+	c := d.config(namingKey, "${schema}-${table}", modeKey, incrementing)
+	require.Equal(t, []string{"p-s1-t", "p-s2-t"}, topics(started(t, c, old).take(t, 2)))
+	require.Equal(t, []string{"p-s2-t"}, topics(started(t, c, old, tableOffset("s1.t", "incrementing", int64(5))).take(t, 1)))
+	c[whitelistKey] = "s2.t"
+	require.Equal(t, []int{6}, ids(t, started(t, c, old).take(t, 1)), "one table of the name has it")
+	c[whitelistKey] = "s1.t"
+	started(t, c, old).nothing(t)
+}
+
+func TestTopicNaming_parts_that_a_database_does_not_have(t *testing.T) {
+	t.Parallel()
+	m := maria(t, "CREATE TABLE t (id int)", "INSERT INTO t VALUES (1)")
+	require.Equal(t, []string{"p-" + m.name + ".t"}, topics(started(t, m.config(namingKey, "${catalog}.${table}")).take(t, 1)))
+	require.Empty(t, validate(t, m.config(namingKey, "${catalog}.${table}")))
+	for want, d := range map[string]testDB{"there is no ${schema}: tables of this database have none. Its databases are ${catalog}.": m, "there is no ${schema}: tables of this database have none": lite(t, "CREATE TABLE t (id int)")} {
+		c := d.config(namingKey, "${schema}.${table}")
+		require.Contains(t, validate(t, c)[namingKey], want)
+		r := connect1(t, c)
+		require.Eventually(t, func() bool { return r.failure() != nil }, soon, time.Millisecond)
+		require.ErrorContains(t, r.failure(), want)
+	}
+	require.Contains(t, validate(t, lite(t).config(namingKey, "${catalog}"))[namingKey], "there is no ${catalog}: tables of this database have none")
 }

@@ -29,6 +29,7 @@ type jdbcConnector struct {
 
 	mu    sync.Mutex
 	quote string // of the database, once it was asked
+	names parts
 }
 
 // opener opens a session. once: with one attempt.
@@ -95,8 +96,12 @@ func (l *lister) list(ctx context.Context) (kept []table, missing []string, err 
 		return nil, nil, err
 	}
 	c.mu.Lock()
-	c.quote = l.open.mark()
+	c.quote, c.names = l.open.mark(), l.open.names()
 	c.mu.Unlock()
+	if f := c.s.judgeNaming(l.open.names()); f != nil {
+		c.cc.RaiseError(connecterr.New(connecterr.Config, "%s", f[0].Message))
+		return nil, nil, connecterr.New(connecterr.Config, "%s", f[0].Message)
+	}
 	if kept, missing, err = c.s.filter(all, l.open.mark()); err != nil {
 		c.cc.RaiseError(connecterr.Wrap(connecterr.General, err, unreadableTables))
 		return nil, nil, err
@@ -132,19 +137,22 @@ func (c *jdbcConnector) TaskConfigs(ctx context.Context, maxTasks int) ([]map[st
 		return []map[string]string{task("", false)}, nil
 	}
 	c.mu.Lock()
-	quote := c.quote
+	quote, names := c.quote, c.names
 	c.mu.Unlock()
-	if c.s.qualify {
-		if err := c.s.duplicates(tables, quote); err != nil {
-			return nil, err
-		}
+	if err := c.s.duplicates(tables, quote, names); err != nil {
+		return nil, err
 	}
+	share := shareNames(tables)
 	if len(tables) == 0 {
 		return []map[string]string{task("", true)}, nil
 	}
 	var all []map[string]string
 	for _, group := range split(tables, maxTasks) {
-		all = append(all, task(joinTables(group, quote, c.s.quote), true))
+		t := task(joinTables(group, quote, c.s.quote), true)
+		if share {
+			t[sharedKey] = "true"
+		}
+		all = append(all, t)
 	}
 	return all, nil
 }
@@ -180,7 +188,7 @@ func (c *jdbcConnector) Validate(ctx context.Context, props map[string]string) [
 			}
 		}
 	}
-	return after
+	return append(s.judgeNaming(open.names()), after...)
 }
 
 func invalidQuery(f failure) string {

@@ -53,6 +53,7 @@ const (
 	// Of tasks only.
 	tablesKey  = "tables"
 	fetchedKey = "tables.fetched"
+	sharedKey  = "tables.share.names" // offsets under names without a schema can be of any of several tables
 
 	// Additions to the Java connectors, some under the names that Aiven's has.
 	firstIDKey      = "incrementing.initial"
@@ -65,6 +66,7 @@ const (
 	aivenQuoteKey   = "sql.quote.identifiers"
 	wrapKey         = "query.wrap"
 	recordKeyKey    = "record.key.columns"
+	namingKey       = "topic.naming"
 )
 
 // The modes.
@@ -204,6 +206,8 @@ var confluentDef = numbered(
 		DisplayName: "Wrap query", Doc: "But in mode bulk, put the query in parentheses: SELECT * FROM (query) AS connect_query WHERE …, so that it may have clauses of its own and columns by aliases. An addition to Kafka Connect."},
 	config.Key{Name: recordKeyKey, Type: config.List, Default: config.Default(""), Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
 		DisplayName: "Record key columns", Validators: []config.Rule{config.NoDuplicates()}, Doc: "Columns whose values are a record's key, a struct as the transformation ValueToKey makes it; each table, or the query, has to have them. Empty: no key. An addition to Kafka Connect."},
+	config.Key{Name: namingKey, Type: config.String, Default: config.Default(defaultNaming), Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
+		DisplayName: "Topic naming", Doc: "What stands behind topic.prefix in the topic of a table: ${table}, ${schema} and ${catalog} (the database) with letters, digits, '.', '_' and '-' between them, such as ${schema}.${table}. An addition to Kafka Connect."},
 )
 
 // notAiven are the keys that Aiven's connector does not know.

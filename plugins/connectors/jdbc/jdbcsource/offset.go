@@ -30,15 +30,18 @@ func (t table) partition() record.SourcePartition {
 func (t table) barePartition() record.SourcePartition { return data.MapOf(tableField, t.name) }
 
 // partitions are where a table's offset may be, the best first. catalog: the name of the database, which some versions for
-// Postgres wrote before the schema.
-func (t table) partitions(catalog string) []record.SourcePartition {
+// Postgres wrote before the schema. bare: an offset under the name alone is this table's.
+func (t table) partitions(catalog string, bare bool) []record.SourcePartition {
 	all := []record.SourcePartition{t.partition()}
 	if catalog != "" && t.catalog == "" && t.schema != "" {
 		long := t
 		long.catalog = catalog
 		all = append(all, long.partition())
 	}
-	return append(all, t.barePartition())
+	if bare {
+		all = append(all, t.barePartition())
+	}
+	return all
 }
 
 // position is how far a table or query has been read.

@@ -42,7 +42,7 @@ func newPostgres(ctx context.Context, s sqlSession) (*postgres, error) {
 	return p, s.conn.QueryRowContext(ctx, "SELECT current_database()::text, length(repeat('1234567890', 1000)::name)").Scan(&p.name, &p.longest)
 }
 
-func (p *postgres) database() string { return p.name }
+func (p *postgres) names() parts { return parts{schemas: true, database: p.name} }
 func (p *postgres) levels() []string {
 	return []string{"READ_UNCOMMITTED", "READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE"}
 }

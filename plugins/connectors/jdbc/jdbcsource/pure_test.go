@@ -89,7 +89,7 @@ func TestOffsets(t *testing.T) {
 	p := table{schema: "public", name: "orders"}
 	require.Equal(t, "{protocol=1, table=public.orders}", data.Text(p.partition()))
 	require.Equal(t, []string{"{protocol=1, table=public.orders}", "{protocol=1, table=db.public.orders}", "{table=orders}"}, func() (all []string) {
-		for _, one := range p.partitions("db") {
+		for _, one := range p.partitions("db", true) {
 			all = append(all, data.Text(one))
 		}
 		return all

@@ -10,10 +10,8 @@ import (
 type session interface {
 	// mark is the character around quoted names.
 	mark() string
-	// catalogs tells that names have a catalog and no schema.
-	catalogs() bool
-	// database is the name of the connected database, which old offsets may have; "" where that can't be.
-	database() string
+	// names tells which parts names of tables have. A connected database that they do not name may be in old offsets.
+	names() parts
 	// tables lists the tables of the settings' types that their patterns and lists can mean.
 	tables(ctx context.Context, s *settings) ([]table, error)
 	// columns are a table's, in order.

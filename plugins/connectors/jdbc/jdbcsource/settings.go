@@ -37,10 +37,12 @@ type settings struct {
 	shutdown             time.Duration
 	tables               []string
 	fetched              bool
+	shared               bool // there are tables of one name in different schemas
 	numeric, granularity string
 	level                string
 	text                 bool // columns without a counterpart come as text
 	wrap                 bool // the query is put in parentheses
+	naming               string
 }
 
 // parse reads a configuration. The findings are of keys by themselves, those of the definition included.
@@ -71,6 +73,10 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 		refuse(prefixKey, "Topic prefix length must not exceed max topic name length, 249 chars")
 	case strings.ContainsFunc(s.prefix, func(c rune) bool { return !topicRune(c) }):
 		refuse(prefixKey, "Topic prefix must not contain any character other than ASCII alphanumerics, '.', '_' and '-'.")
+	}
+	s.naming = strings.TrimSpace(v.String(namingKey))
+	if why := namingFault(s.naming); why != "" {
+		refuse(namingKey, why)
 	}
 	if p := strings.TrimSpace(v.String(providerKey)); p != "" && p != defaultProvider {
 		refuse(providerKey, "Class must extend: interface io.confluent.connect.jdbc.util.JdbcCredentialsProvider")
@@ -110,6 +116,7 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 	s.text = strings.EqualFold(v.String(unsupportedKey), "string")
 	s.wrap = v.Bool(wrapKey) && s.mode != bulk
 	s.fetched = strings.EqualFold(props[fetchedKey], "true")
+	s.shared = strings.EqualFold(props[sharedKey], "true")
 	if s.tables, err = splitTables(props[tablesKey]); err != nil {
 		refuse(tablesKey, err.Error())
 	}

@@ -17,8 +17,7 @@ type sqlSession struct {
 	release func() error
 }
 
-func (s *sqlSession) catalogs() bool                 { return s.d.Kind() == dialect.MySQL }
-func (s *sqlSession) database() string               { return "" }
+func (s *sqlSession) names() parts                   { return parts{catalogs: s.d.Kind() == dialect.MySQL} }
 func (s *sqlSession) ping(ctx context.Context) error { return s.conn.PingContext(ctx) }
 func (s *sqlSession) close() error                   { return s.release() }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/millrace/millrace/sdk/connecterr"
 )
 
 // table is a table's full name: the parts that the database does not have are "".
@@ -129,39 +127,6 @@ func near(all []table, entry string) string {
 	}
 	return " (did you mean " + strings.Join(names, " or ") + "?)"
 }
-
-// duplicates refuses tables that would share a topic.
-func (s *settings) duplicates(all []table, q string) error {
-	byName := map[string][]string{}
-	var order []string
-	for _, t := range all {
-		if _, again := byName[t.name]; !again {
-			order = append(order, t.name)
-		}
-		byName[t.name] = append(byName[t.name], t.quoted(q))
-	}
-	var groups []string
-	for _, n := range order {
-		if names := byName[n]; len(names) > 1 {
-			groups = append(groups, "["+strings.Join(names, ", ")+"]")
-		}
-	}
-	if groups == nil {
-		return nil
-	}
-	keys := "'table.whitelist' or 'table.blacklist'"
-	if len(s.List(whitelistKey)) > 0 {
-		keys = "'table.whitelist'"
-	} else if len(s.List(blacklistKey)) > 0 {
-		keys = "'table.blacklist'"
-	}
-	return connecterr.Wrap(connecterr.General, connecterr.New(connecterr.General,
-		"The connector uses the unqualified table name as the topic name and has detected duplicate unqualified table names. This could lead to mixed data types in the topic and "+
-			"downstream processing errors. To prevent such processing errors, the JDBC Source connector fails to start when it detects duplicate table name configurations. "+
-			"Update the connector's %s config to include exactly one table in each of the tables listed below.\n\t[%s]", keys, strings.Join(groups, ", ")), unreadableTables)
-}
-
-const unreadableTables = "Encountered an unrecoverable error while reading tables from the database"
 
 // split divides tables among so many tasks: in their order, and evenly.
 func split[T any](all []T, tasks int) (groups [][]T) {

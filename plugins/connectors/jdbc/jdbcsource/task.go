@@ -82,12 +82,13 @@ func (t *jdbcTask) readings(ctx context.Context, db session, offsets source.Offs
 		}
 		return []*reading{r}, nil
 	}
+	names := db.names()
 	for _, name := range t.s.tables {
-		table, err := parseTable(name, db.catalogs())
+		table, err := parseTable(name, names.catalogs)
 		if err != nil {
 			return nil, connecterr.Wrap(connecterr.Config, err, "reading the names of tables")
 		}
-		r := &reading{target: target{table: table, key: t.s.List(recordKeyKey)}, topic: t.s.prefix + table.name, partition: table.partition(), bare: table.barePartition(), warned: map[string]bool{}}
+		r := &reading{target: target{table: table, key: t.s.List(recordKeyKey)}, topic: t.s.topic(table, names), partition: table.partition(), bare: table.barePartition(), warned: map[string]bool{}}
 		if r.id, r.stamps, err = t.s.columnsOf(table); err != nil {
 			return nil, err
 		}
@@ -96,7 +97,7 @@ func (t *jdbcTask) readings(ctx context.Context, db session, offsets source.Offs
 				return nil, err
 			}
 		}
-		if err := t.place(ctx, db, offsets, r, table.partitions(db.database())); err != nil {
+		if err := t.place(ctx, db, offsets, r, table.partitions(names.database, !t.s.shared)); err != nil {
 			return nil, err
 		}
 		all = append(all, r)

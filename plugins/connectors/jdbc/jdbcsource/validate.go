@@ -136,6 +136,9 @@ func (s *settings) judgeQuery() []connector.Finding {
 	if lists := s.used(listKeys...); len(lists) > 0 {
 		return forKeys(queryAndLists, append([]string{queryKey, maskedKey}, lists...)...)
 	}
+	if s.naming != defaultNaming {
+		return forKeys(namingOfQueries, s.queryKey, namingKey)
+	}
 	if !beginning.MatchString(s.query) {
 		return forKeys("Only SELECT statements are supported for '"+s.queryKey+"'. Please provide a statement that starts with SELECT.", s.queryKey)
 	}
