@@ -1,6 +1,7 @@
 package jdbcsource
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -171,4 +172,44 @@ func TestTopicNaming_parts_that_a_database_does_not_have(t *testing.T) {
 		require.ErrorContains(t, r.failure(), want)
 	}
 	require.Contains(t, validate(t, lite(t).config(namingKey, "${catalog}"))[namingKey], "there is no ${catalog}: tables of this database have none")
+}
+
+func TestUnbounded_numbers_without_a_precision(t *testing.T) {
+	t.Parallel()
+	p := pg(t, "CREATE TABLE t (n numeric NOT NULL, m numeric(10,2) NOT NULL)", "INSERT INTO t VALUES (1234567890123456789012.25, 1.5)")
+	const shape = "m BYTES Decimal scale=2 connect.decimal.precision=10"
+	for mapping, want := range map[string][2]string{
+		"absent":    {"n BYTES Decimal scale=127 connect.decimal.precision=0", "1234567890123456789012.25" + strings.Repeat("0", 125)},
+		"decimal":   {"n BYTES Decimal scale=127 connect.decimal.precision=0", "1234567890123456789012.25" + strings.Repeat("0", 125)},
+		"decimal:4": {"n BYTES Decimal scale=4 connect.decimal.precision=0", "1234567890123456789012.2500"},
+		"double":    {"n FLOAT64", "1.2345678901234568E21"},
+		"string":    {"n STRING", "1234567890123456789012.25"},
+	} {
+		r := one(t, p, unboundedKey, mapping)
+		require.Equal(t, []string{want[0], shape}, shapes(r), mapping)
+		require.Equal(t, want[1], data.Text(value(t, r, "n")), mapping)
+	}
+	require.Equal(t, []string{"n FLOAT64", "m FLOAT64"}, shapes(one(t, p, numericKey, "best_fit")))
+	require.Equal(t, []string{"n STRING", "m FLOAT64"}, shapes(one(t, p, numericKey, "best_fit", unboundedKey, "string")), "numeric.mapping has the others")
+	err := started(t, p.config(unboundedKey, "decimal:1")).fails(t)
+	require.ErrorContains(t, err, "column n (numeric) of public.t at {}: 1234567890123456789012.25 has more than 1 digits behind the point: numeric.unbounded.mapping=decimal:1 does not hold it; take a larger scale, or string")
+	p.do(t, "UPDATE t SET n = 'NaN'")
+	require.Equal(t, "NaN", value(t, one(t, p, unboundedKey, "string"), "n"))
+	require.True(t, math.IsNaN(value(t, one(t, p, unboundedKey, "double"), "n").(float64)))
+
+	l := lite(t, "CREATE TABLE t (a NUMERIC, b DECIMAL, c DECIMAL(5,1))", "INSERT INTO t VALUES (1.5, 12345678, 2)")
+	require.Equal(t, []string{"a STRING optional", "b STRING optional", "c BYTES Decimal scale=1 connect.decimal.precision=5 optional"}, shapes(one(t, l, unboundedKey, "string")))
+	r := one(t, l, unboundedKey, "decimal:2")
+	require.Equal(t, []any{"1.50", "12345678.00"}, []any{data.Text(value(t, r, "a")), data.Text(value(t, r, "b"))})
+
+	m := maria(t, "CREATE TABLE t (n decimal NOT NULL)", "INSERT INTO t VALUES (5)")
+	require.Equal(t, []string{"n BYTES Decimal scale=0 connect.decimal.precision=10"}, shapes(one(t, m, unboundedKey, "string")), "MySQL has none: it is decimal(10,0)")
+}
+
+func TestUnbounded_numbers_can_count_rows(t *testing.T) {
+	t.Parallel()
+	d := pg(t, "CREATE TABLE t (id numeric NOT NULL)", "INSERT INTO t VALUES (1), (2)")
+	for _, mapping := range []string{"string", "double", "decimal:0"} {
+		require.Equal(t, []string{"{incrementing=1}", "{incrementing=2}"}, offsets(started(t, d.config(modeKey, incrementing, incrementingKey, "id", unboundedKey, mapping)).take(t, 2)))
+	}
 }

@@ -72,10 +72,11 @@ type mapper struct {
 	granularity string
 	clock       clock
 	text        bool
+	unbounded   unbounded
 }
 
 func newMapper(s *settings) mapper {
-	return mapper{numeric: s.numeric, decimalToo: s.Bool(decimalToo), granularity: s.granularity, clock: s.clock, text: s.text}
+	return mapper{numeric: s.numeric, decimalToo: s.Bool(decimalToo), granularity: s.granularity, clock: s.clock, text: s.text, unbounded: s.unbounded}
 }
 
 // field is the field of a column; false: it has none.
@@ -86,6 +87,9 @@ func (m mapper) field(c column) (f field, ok bool) {
 			return f, false
 		}
 		k, c.optional = stringKind, true
+	}
+	if f, ok := m.unbounded.field(c); ok {
+		return f, true
 	}
 	f.column = c
 	if k == numericKind || k == decimalKind && m.decimalToo {
@@ -110,7 +114,7 @@ func (m mapper) field(c column) (f field, ok bool) {
 	case float64Kind:
 		of(data.Float64, func(raw any) (any, error) { return toFloat(raw, 64, c.money) })
 	case decimalKind, numericKind:
-		m.decimal(&f)
+		f.decimal(c.columnScale())
 	case bytesKind:
 		of(data.Bytes, toBytes)
 	case bitsKind:
@@ -181,11 +185,15 @@ func byDigits(p int) kind {
 	return int8Kind
 }
 
-func (m mapper) decimal(f *field) {
-	scale := int32(f.scale) //nolint:gosec // databases have few digits
-	if f.scale == -unset || f.precision == 0 && f.scale == 0 {
-		scale = unset
+// columnScale is the scale of decimals of a column.
+func (c column) columnScale() int32 {
+	if c.scale == -unset || c.precision == 0 && c.scale == 0 {
+		return unset
 	}
+	return int32(c.scale) //nolint:gosec // databases have few digits
+}
+
+func (f *field) decimal(scale int32) {
 	opts := append(options(f.optional), data.Param("connect.decimal.precision", strconv.Itoa(f.precision)))
 	f.schema = data.DecimalSchema(scale, opts...)
 	f.convert = func(raw any) (any, error) {

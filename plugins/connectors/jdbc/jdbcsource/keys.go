@@ -67,6 +67,7 @@ const (
 	wrapKey         = "query.wrap"
 	recordKeyKey    = "record.key.columns"
 	namingKey       = "topic.naming"
+	unboundedKey    = "numeric.unbounded.mapping"
 )
 
 // The modes.
@@ -208,6 +209,8 @@ var confluentDef = numbered(
 		DisplayName: "Record key columns", Validators: []config.Rule{config.NoDuplicates()}, Doc: "Columns whose values are a record's key, a struct as the transformation ValueToKey makes it; each table, or the query, has to have them. Empty: no key. An addition to Kafka Connect."},
 	config.Key{Name: namingKey, Type: config.String, Default: config.Default(defaultNaming), Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
 		DisplayName: "Topic naming", Doc: "What stands behind topic.prefix in the topic of a table: ${table}, ${schema} and ${catalog} (the database) with letters, digits, '.', '_' and '-' between them, such as ${schema}.${table}. An addition to Kafka Connect."},
+	config.Key{Name: unboundedKey, Type: config.String, Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
+		DisplayName: "Map numbers without precision", Doc: "What becomes of NUMERIC and DECIMAL columns that are declared without a precision (PostgreSQL, SQLite), whatever numeric.mapping says: decimal (with 127 digits behind the point), decimal:<scale>, double or string. Absent: double with a numeric.mapping of best_fit or best_fit_eager_double, else decimal. An addition to Kafka Connect."},
 )
 
 // notAiven are the keys that Aiven's connector does not know.

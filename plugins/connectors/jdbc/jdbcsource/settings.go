@@ -43,6 +43,7 @@ type settings struct {
 	text                 bool // columns without a counterpart come as text
 	wrap                 bool // the query is put in parentheses
 	naming               string
+	unbounded            unbounded
 }
 
 // parse reads a configuration. The findings are of keys by themselves, those of the definition included.
@@ -110,6 +111,9 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 	s.numeric = strings.ToLower(v.String(numericKey))
 	if s.numeric == "" && v.Bool(precisionKey) {
 		s.numeric = numericMappings[1]
+	}
+	if s.unbounded, err = parseUnbounded(v.String(unboundedKey)); err != nil {
+		refuse(unboundedKey, err.Error())
 	}
 	s.granularity = cmp.Or(strings.ToLower(v.String(granularityKey)), granularities[0])
 	s.level = cmp.Or(strings.ToUpper(v.String(isolationKey)), defaultLevel)
