@@ -41,7 +41,7 @@ func (u unbounded) field(c column) (f field, ok bool) {
 		return f, false
 	}
 	f.column = c
-	switch u.kind { //nolint:exhaustive // parseUnbounded gives no others
+	switch u.kind {
 	case stringKind:
 		f.schema, f.convert = data.NewSchema(data.String, options(c.optional)...), func(raw any) (any, error) { return numberText(raw) }
 	case float64Kind:
