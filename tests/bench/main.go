@@ -1,6 +1,6 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10
+//	bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10|start
 //	bench -compare FOLDER -result FILE
 //
 // It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table. With -compare it ends with 1 where a
@@ -24,6 +24,7 @@ import (
 // bench is one benchmark: about says what is measured, for the page in docs/bench.
 type bench struct {
 	about   string
+	alone   bool // it starts all that it needs itself
 	apiOnly bool // it needs neither schedulers nor runners
 	runners int  // 0: three
 	worker  string
@@ -60,6 +61,9 @@ var benches = map[string]bench{
 		"The list has the configurations and the statuses of all, asked for by one client. " +
 		"Statuses are asked for by 32 connections of one client on the same machine, in turn of the api (any of the 10,000), of the same api whose store has one constant answer at hand (constant), " +
 		"of an HTTP server of the same framework that has but one handler and answers that body (framework), and of Kafka Connect (any of 20 connectors). Rates are medians over the rounds, spread is the greatest by the smallest.", apiOnly: true, run: reads},
+	"start": {about: "All in one process on embedded parts: from the start of the process to 200 of /health, with a data folder that has been used before (cold: with an empty one), " +
+		"without connectors, again and again. Then the last one is left alone: after a few seconds, the memory that is resident, and the CPU over half a minute in percent of a core, " +
+		"of the process and of the Postgres that it has started. Memory that Postgres' processes share is counted once.", alone: true, run: startUp},
 }
 
 const jdbcAbout = "Rows are counted in the table, from the first that is seen to the last; then the table must be equal to one that COPY filled, so that no row is lost, doubled or wrong. " +
@@ -96,7 +100,7 @@ func main() {
 	}
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10, or bench -compare FOLDER -result FILE")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10|start, or bench -compare FOLDER -result FILE")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -123,6 +127,10 @@ func end(err error) {
 }
 
 func measure(ctx context.Context, name string, b bench, on bed) (r *report, err error) {
+	r = &report{bench: name}
+	if b.alone {
+		return r, b.run(ctx, &on, r)
+	}
 	kafka, err := servers.StartKafka(ctx, servers.KafkaOptions{})
 	if err != nil {
 		return nil, err
@@ -133,7 +141,6 @@ func measure(ctx context.Context, name string, b bench, on bed) (r *report, err 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.Close(context.WithoutCancel(ctx))) }()
-	r = &report{bench: name}
 	on.Cluster, on.kafka = c, kafka.Bootstrap()
 	return r, b.run(ctx, &on, r)
 }
