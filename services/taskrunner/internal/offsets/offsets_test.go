@@ -109,6 +109,56 @@ func TestKnown_counts_what_was_written_last_in_whatever_order_the_partitions_are
 	})
 }
 
+// A batch is taken as if its records had come one by one, also where some can't be read.
+func TestStore_takes_a_batch_as_its_records_one_by_one(t *testing.T) {
+	t.Parallel()
+	keys := []string{`["c",{"a":1,"b":2}]`, `["c",{"b":2,"a":1}]`, `["c",{"f":"x"}]`, `["d",null]`, `no key`}
+	rapid.Check(t, func(t *rapid.T) {
+		batch := make([]kafkaio.Record, rapid.IntRange(0, 30).Draw(t, "records"))
+		one := Table{}
+		for i := range batch {
+			k := rapid.IntRange(0, len(keys)-1).Draw(t, "key")
+			batch[i] = kafkaio.Record{Partition: int32(k % 2), Key: []byte(keys[k]), Timestamp: int64(i), Offset: int64(i)}
+			switch rapid.IntRange(0, 5).Draw(t, "what") {
+			case 0: // a tombstone
+			case 1:
+				batch[i].Value = []byte("{broken")
+			default:
+				batch[i].Value = fmt.Appendf(nil, `{"n":%d}`, i)
+			}
+			if err := one.Add(batch[i]); err != nil && k != 4 {
+				require.Contains(t, string(batch[i].Value), "broken")
+			}
+		}
+		s := NewStore(Options{Logger: slog.New(slog.DiscardHandler)})
+		defer s.Close()
+		require.NoError(t, s.take(batch))
+		for _, c := range []string{"c", "d"} {
+			require.Equal(t, one.Entries(c), s.all.Entries(c))
+			for id, k := range one[c] {
+				require.Equal(t, k, s.all[c][id])
+			}
+		}
+	})
+}
+
+// A topic that is not compacted yet: 16 source partitions, and many records of each.
+func BenchmarkStore_take(b *testing.B) {
+	batch := make([]kafkaio.Record, 1000)
+	for i := range batch {
+		batch[i] = kafkaio.Record{Key: fmt.Appendf(nil, `["source-%d",{"filename":"/some/folder/file-%d"}]`, i%16, i%16), Value: fmt.Appendf(nil, `{"position":%d}`, i)}
+	}
+	s := NewStore(Options{Logger: slog.New(slog.DiscardHandler)})
+	defer s.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := s.take(batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(batch)), "ns/record")
+}
+
 func TestRecords_come_back_as_they_were(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -39,6 +39,8 @@ type Store struct {
 	tail  *kafkaio.Tail
 	all   Table
 
+	newest map[place]int // of take
+
 	ended   context.Context // by Close
 	end     context.CancelFunc
 	follows sync.WaitGroup
@@ -46,7 +48,7 @@ type Store struct {
 
 // NewStore makes a store. Close it.
 func NewStore(o Options) *Store {
-	s := &Store{o: o, reads: make(chan struct{}, 1), all: Table{}}
+	s := &Store{o: o, reads: make(chan struct{}, 1), all: Table{}, newest: map[place]int{}}
 	s.ended, s.end = context.WithCancel(context.Background()) // it lives as long as the store
 	return s
 }
@@ -141,15 +143,40 @@ func (s *Store) firstSync(ctx context.Context) error {
 
 const madeWithin = 30 * time.Second
 
-// take notes what records say; one that can't be read is told of and left out.
+// take notes what records say; one that can't be read is told of and left out. Of a key's records in a batch only the last is
+// read, if it can be: a topic that was not compacted yet has few keys and many records of each.
 func (s *Store) take(batch []kafkaio.Record) error {
-	for _, r := range batch {
-		if err := s.all.Add(r); err != nil {
-			s.o.Logger.Error("CRITICAL: Failed to deserialize offset data when getting offsets; the record is left out",
-				slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Any("err", err))
+	clear(s.newest)
+	for i, r := range batch {
+		s.newest[place{r.Partition, string(r.Key)}] = i
+	}
+	for i, r := range batch {
+		if s.newest[place{r.Partition, string(r.Key)}] != i || s.add(r) {
+			continue
+		}
+		for _, old := range batch[:i] {
+			if old.Partition == r.Partition && string(old.Key) == string(r.Key) {
+				s.add(old)
+			}
 		}
 	}
 	return nil
+}
+
+// place tells records apart of which only the last counts.
+type place struct {
+	partition int32
+	key       string
+}
+
+// add is false when a record can't be read.
+func (s *Store) add(r kafkaio.Record) bool {
+	err := s.all.Add(r)
+	if err != nil {
+		s.o.Logger.Error("CRITICAL: Failed to deserialize offset data when getting offsets; the record is left out",
+			slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Any("err", err))
+	}
+	return err == nil
 }
 
 // of is what is known of a connector's source partitions, by identity.
