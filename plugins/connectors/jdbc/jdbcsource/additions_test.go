@@ -1,6 +1,7 @@
 package jdbcsource
 
 import (
+	"log/slog"
 	"math"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/transforms"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
@@ -212,4 +214,67 @@ func TestUnbounded_numbers_can_count_rows(t *testing.T) {
 	for _, mapping := range []string{"string", "double", "decimal:0"} {
 		require.Equal(t, []string{"{incrementing=1}", "{incrementing=2}"}, offsets(started(t, d.config(modeKey, incrementing, incrementingKey, "id", unboundedKey, mapping)).take(t, 2)))
 	}
+}
+
+// The rows' clock is not that of the database: without db.time.query rows of its future would wait, or those of its past be read
+// before their time.
+func TestTimeQuery_says_up_to_which_time_is_read(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, d testDB, create func(string)) {
+		stamped(t, d, create)
+		d.do(t, "INSERT INTO t VALUES (4,'2124-05-05 10:00:00')", "CREATE TABLE clock (id int NOT NULL, now varchar(30))", "INSERT INTO clock VALUES (1, '2024-05-05 10:00:01')")
+		query := "SELECT now FROM clock"
+		for _, mode := range []string{timestamp, both} {
+			d.do(t, "UPDATE clock SET now = '2024-05-05 10:00:01'")
+			c := d.config(modeKey, mode, timestampKey, "at", incrementingKey, "id", whitelistKey, "t", timeQueryKey, query)
+			require.Empty(t, validate(t, c))
+			r := started(t, c)
+			require.Equal(t, []int{1, 2}, ids(t, r.take(t, 2)))
+			r.nothing(t)
+			d.do(t, "UPDATE clock SET now = '2024-05-05 10:00:01.001'")
+			require.Equal(t, []int{3}, ids(t, r.take(t, 1)))
+			r.nothing(t)
+			d.do(t, "UPDATE clock SET now = '2124-05-05 10:00:00.001'")
+			require.Equal(t, []int{4}, ids(t, r.take(t, 1)))
+		}
+		d.do(t, "UPDATE clock SET now = '2024-05-05 06:00:00.5'") // New York's, four hours behind
+		r := started(t, d.config(modeKey, timestamp, timestampKey, "at", zoneKey, "America/New_York", initialKey, "-1", whitelistKey, "t", timeQueryKey, query))
+		r.nothing(t)
+		d.do(t, "UPDATE clock SET now = '2124-05-05 10:00:00.001'")
+		require.Equal(t, []int{1, 2, 3, 4}, ids(t, r.take(t, 4)), "timestamp.initial=-1 is that time too")
+
+		d.do(t, "UPDATE clock SET now = NULL")
+		require.Contains(t, validate(t, d.config(modeKey, timestamp, timestampKey, "at", timeQueryKey, query))[timeQueryKey], "it gives NULL")
+		d.do(t, "DELETE FROM clock")
+		require.Contains(t, validate(t, d.config(modeKey, timestamp, timestampKey, "at", timeQueryKey, query))[timeQueryKey], "it gives not one row of one column")
+		require.Contains(t, validate(t, d.config(timeQueryKey, "SELECT 1, 2"))[timeQueryKey], "it gives not one row of one column")
+	})
+}
+
+func TestTimeQuery_with_a_zone_is_an_instant(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2024, 5, 5, 10, 0, 0, 500_000_000, time.UTC)
+	newYork, err := time.LoadLocation("America/New_York")
+	require.NoError(t, err)
+	for query, d := range map[string]testDB{"SELECT '2024-05-05 12:00:00.5+02'::timestamptz": pg(t), "SELECT '2024-05-05 06:00:00.5'::timestamp": pg(t), "SELECT TIMESTAMP '2024-05-05 06:00:00.5'": maria(t),
+		"SELECT 1714903200500": lite(t), "SELECT julianday('2024-05-05 10:00:00.5')": lite(t), "SELECT '2024-05-05 06:00:00.5'": lite(t)} {
+		c := d.config(zoneKey, "America/New_York")
+		s, found := parse(confluentDef, c)
+		require.Empty(t, found)
+		db, err := openWith(confluentDef, connect.Policy{})(t.Context(), s, c, slog.New(slog.DiscardHandler), true)
+		require.NoError(t, err)
+		got, err := db.now(t.Context(), clock{zone: newYork}, query)
+		require.NoError(t, err)
+		require.Equal(t, at, got.UTC(), query)
+		require.NoError(t, db.close())
+	}
+}
+
+func TestTimeQuery_that_fails_while_it_runs_fails_the_task(t *testing.T) {
+	t.Parallel()
+	d := pg(t, "CREATE TABLE clock AS SELECT now() AS at", "CREATE TABLE t (at timestamptz NOT NULL)", "INSERT INTO t VALUES ('2024-05-05')")
+	r := started(t, d.config(modeKey, timestamp, timestampKey, "at", whitelistKey, "t", timeQueryKey, "SELECT at FROM clock"))
+	r.take(t, 1)
+	d.do(t, "DELETE FROM clock")
+	require.ErrorContains(t, r.fails(t), "The query of db.time.query does not give a time: it gives not one row of one column.")
 }

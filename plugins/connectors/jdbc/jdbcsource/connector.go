@@ -188,7 +188,18 @@ func (c *jdbcConnector) Validate(ctx context.Context, props map[string]string) [
 			}
 		}
 	}
+	if s.timeQuery != "" {
+		ctx, cancel := context.WithTimeout(ctx, preparation)
+		defer cancel()
+		if _, err := open.now(ctx, s.clock, s.timeQuery); err != nil {
+			return forKeys(noTime(err), timeQueryKey)
+		}
+	}
 	return append(s.judgeNaming(open.names()), after...)
+}
+
+func noTime(err error) string {
+	return "The query of " + timeQueryKey + " does not give a time: " + err.Error() + ". It has to give one row of one column, a timestamp."
 }
 
 func invalidQuery(f failure) string {

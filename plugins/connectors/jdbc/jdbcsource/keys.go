@@ -68,6 +68,7 @@ const (
 	recordKeyKey    = "record.key.columns"
 	namingKey       = "topic.naming"
 	unboundedKey    = "numeric.unbounded.mapping"
+	timeQueryKey    = "db.time.query"
 )
 
 // The modes.
@@ -211,6 +212,8 @@ var confluentDef = numbered(
 		DisplayName: "Topic naming", Doc: "What stands behind topic.prefix in the topic of a table: ${table}, ${schema} and ${catalog} (the database) with letters, digits, '.', '_' and '-' between them, such as ${schema}.${table}. An addition to Kafka Connect."},
 	config.Key{Name: unboundedKey, Type: config.String, Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
 		DisplayName: "Map numbers without precision", Doc: "What becomes of NUMERIC and DECIMAL columns that are declared without a precision (PostgreSQL, SQLite), whatever numeric.mapping says: decimal (with 127 digits behind the point), decimal:<scale>, double or string. Absent: double with a numeric.mapping of best_fit or best_fit_eager_double, else decimal. An addition to Kafka Connect."},
+	config.Key{Name: timeQueryKey, Type: config.String, Default: config.Default(""), Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
+		DisplayName: "Database time query", Doc: "Query whose one value is the time up to which the modes with timestamps read, for columns that are filled by another clock than CURRENT_TIMESTAMP, such as SELECT UTC_TIMESTAMP(). A time without a zone is read as the clock of db.timezone. Empty: the database's current time. An addition to Kafka Connect."},
 )
 
 // notAiven are the keys that Aiven's connector does not know.

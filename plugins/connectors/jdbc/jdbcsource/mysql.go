@@ -87,7 +87,14 @@ func anyMatches(p pattern, all []table) (bool, error) {
 }
 
 // now has whole seconds: rows of a second that is not over wait.
-func (m *mysql) now(ctx context.Context, c clock) (time.Time, error) {
+func (m *mysql) now(ctx context.Context, c clock, query string) (time.Time, error) {
+	if query != "" {
+		v, err := m.ask(ctx, query)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return c.answer(v)
+	}
 	var text string
 	if err := m.conn.QueryRowContext(ctx, "SELECT CAST(CURRENT_TIMESTAMP AS CHAR)").Scan(&text); err != nil {
 		return time.Time{}, err

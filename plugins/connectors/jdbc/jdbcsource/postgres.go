@@ -47,9 +47,27 @@ func (p *postgres) levels() []string {
 	return []string{"READ_UNCOMMITTED", "READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE"}
 }
 
-func (p *postgres) now(ctx context.Context, _ clock) (at time.Time, err error) {
+func (p *postgres) now(ctx context.Context, c clock, query string) (at time.Time, err error) {
+	if query != "" {
+		return p.asked(ctx, c, query)
+	}
 	err = p.conn.QueryRowContext(ctx, p.d.Now()).Scan(&at)
 	return at.UTC(), err
+}
+
+// asked reads the time as text, which tells whether it has a zone.
+func (p *postgres) asked(ctx context.Context, c clock, query string) (at time.Time, err error) {
+	answer := p.pg.PgConn().ExecParams(ctx, query, nil, nil, nil, nil).Read()
+	if answer.Err != nil {
+		return at, answer.Err
+	}
+	if len(answer.Rows) != 1 || len(answer.Rows[0]) != 1 {
+		return at, errNoTime
+	}
+	if answer.Rows[0][0] == nil {
+		return at, errNullTime
+	}
+	return c.answer(answer.Rows[0][0])
 }
 
 func (p *postgres) begin(ctx context.Context, level string, readOnly bool) error {

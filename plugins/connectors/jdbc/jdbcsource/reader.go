@@ -149,7 +149,10 @@ func (r *reader) read(ctx context.Context, t *reading) (err error) {
 		}
 	}}
 	if r.s.byTimestamp() {
-		now, err := r.session.now(ctx, r.s.clock)
+		now, err := r.session.now(ctx, r.s.clock, r.s.timeQuery)
+		if _, ok := errors.AsType[timeError](err); ok {
+			return rowError{connecterr.New(connecterr.Config, "%s", noTime(err))}
+		}
 		if err != nil {
 			return err
 		}

@@ -16,8 +16,8 @@ type session interface {
 	tables(ctx context.Context, s *settings) ([]table, error)
 	// columns are a table's, in order.
 	columns(ctx context.Context, t table) ([]tableColumn, error)
-	// now is the database's time, as its clock and the source's zone have it.
-	now(ctx context.Context, c clock) (time.Time, error)
+	// now is the database's time, as its clock and the source's zone have it, or what a query says instead of it; "": none.
+	now(ctx context.Context, c clock, query string) (time.Time, error)
 	// begin begins a transaction; readOnly where nothing can want to write.
 	begin(ctx context.Context, level string, readOnly bool) error
 	// end ends it; what was read is read.

@@ -44,6 +44,7 @@ type settings struct {
 	wrap                 bool // the query is put in parentheses
 	naming               string
 	unbounded            unbounded
+	timeQuery            string // "": the database's own
 }
 
 // parse reads a configuration. The findings are of keys by themselves, those of the definition included.
@@ -118,6 +119,7 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 	s.granularity = cmp.Or(strings.ToLower(v.String(granularityKey)), granularities[0])
 	s.level = cmp.Or(strings.ToUpper(v.String(isolationKey)), defaultLevel)
 	s.text = strings.EqualFold(v.String(unsupportedKey), "string")
+	s.timeQuery = strings.TrimSpace(v.String(timeQueryKey))
 	s.wrap = v.Bool(wrapKey) && s.mode != bulk
 	s.fetched = strings.EqualFold(props[fetchedKey], "true")
 	s.shared = strings.EqualFold(props[sharedKey], "true")

@@ -42,7 +42,14 @@ func (s *sqlite) columns(ctx context.Context, t table) (all []tableColumn, err e
 	return all, nil
 }
 
-func (s *sqlite) now(ctx context.Context, c clock) (time.Time, error) {
+func (s *sqlite) now(ctx context.Context, c clock, query string) (time.Time, error) {
+	if query != "" {
+		v, err := s.ask(ctx, query)
+		if err != nil {
+			return time.Time{}, err
+		}
+		return c.answer(s.stored(v))
+	}
 	var text string
 	if err := s.conn.QueryRowContext(ctx, "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')").Scan(&text); err != nil {
 		return time.Time{}, err
@@ -220,30 +227,45 @@ func (r *sqliteRows) close() error {
 
 // repair gives times their form, and looks for numbers that do not fit.
 func (r *sqliteRows) repair() {
-	const unixEpoch = 2440587.5 // in Julian days
 	for i, v := range r.values {
 		c := r.cols[i]
+		if c.kind == timestampKind {
+			r.values[i] = r.session.stored(v)
+			continue
+		}
 		switch x := v.(type) {
 		case int64:
 			switch {
 			case c.kind == int32Kind && (x < math.MinInt32 || x > math.MaxInt32):
 				r.session.wide[r.target+"."+c.name] = true
 				r.narrow = errAgain
-			case c.kind == timestampKind && r.session.seconds:
-				r.values[i] = time.Unix(x, 0).UTC()
-			case c.kind == timestampKind:
-				r.values[i] = time.UnixMilli(x).UTC()
 			case c.kind == dateKind && r.session.seconds:
 				r.values[i] = x * 1000
 			}
-		case float64:
-			if c.kind == timestampKind {
-				r.values[i] = time.UnixMilli(int64(math.Round((x - unixEpoch) * 86_400_000))).UTC()
-			}
-		case time.Time: // a text that the driver has read: its clock is that of the database
-			r.values[i] = x.Format("2006-01-02 15:04:05.999999999")
+		case time.Time: // of a day
+			r.values[i] = wallText(x)
 		}
 	}
 }
+
+// stored is a timestamp as SQLite keeps it, as a time or a text.
+func (s *sqlite) stored(v any) any {
+	const unixEpoch = 2440587.5 // in Julian days
+	switch x := v.(type) {
+	case int64:
+		if s.seconds {
+			return time.Unix(x, 0).UTC()
+		}
+		return time.UnixMilli(x).UTC()
+	case float64:
+		return time.UnixMilli(int64(math.Round((x - unixEpoch) * 86_400_000))).UTC()
+	case time.Time:
+		return wallText(x)
+	}
+	return v
+}
+
+// wallText is a text that the driver has read as a time: its clock is that of the database.
+func wallText(t time.Time) string { return t.Format("2006-01-02 15:04:05.999999999") }
 
 var _ session = (*sqlite)(nil)

@@ -73,6 +73,53 @@ func (s *sqlSession) columns(ctx context.Context, t table) (all []tableColumn, e
 	return all, nil
 }
 
+// What is wrong with the answer of db.time.query.
+const (
+	errNoTime   = timeError("it gives not one row of one column")
+	errNullTime = timeError("it gives NULL")
+)
+
+// timeError is what is wrong with an answer that the database gave without an error: the next one will be like it.
+type timeError string
+
+func (e timeError) Error() string { return string(e) }
+
+// answer reads the time that a query gave.
+func (c clock) answer(v any) (time.Time, error) {
+	at, err := c.stampOf(v)
+	if err != nil {
+		return at, timeError(err.Error())
+	}
+	return at, nil
+}
+
+// ask reads the one value of a query.
+func (s *sqlSession) ask(ctx context.Context, query string) (v any, err error) {
+	r, err := s.conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	rows := newSQLRows(r, make([]column, 1))
+	names, err := r.Columns()
+	if err == nil && (len(names) != 1 || !rows.next()) && rows.failed == nil {
+		err = errNoTime
+	}
+	v = rows.values[0]
+	if b, ok := v.([]byte); ok {
+		v = string(b) // it is the driver's until the next row
+	}
+	if err == nil && rows.next() {
+		err = errNoTime
+	}
+	if e := rows.close(); e != nil {
+		return nil, e
+	}
+	if err == nil && v == nil {
+		err = errNullTime
+	}
+	return v, err
+}
+
 // check prepares a query.
 func (s *sqlSession) check(ctx context.Context, query string) error {
 	st, err := s.conn.PrepareContext(ctx, query)

@@ -224,7 +224,7 @@ func (t *jdbcTask) place(ctx context.Context, db session, offsets source.OffsetR
 	}
 	r.from.at, r.from.hasAt = time.UnixMilli(*t.s.initial).UTC(), true
 	if *t.s.initial == -1 {
-		r.from.at, err = db.now(ctx, t.s.clock)
+		r.from.at, err = db.now(ctx, t.s.clock, t.s.timeQuery)
 	}
 	return err
 }
