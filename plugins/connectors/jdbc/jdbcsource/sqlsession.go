@@ -95,29 +95,26 @@ func (c clock) answer(v any) (time.Time, error) {
 
 // ask reads the one value of a query.
 func (s *sqlSession) ask(ctx context.Context, query string) (v any, err error) {
-	r, err := s.conn.QueryContext(ctx, query)
-	if err != nil {
+	count := 0
+	err = s.each(ctx, query, func(r *sql.Rows) error {
+		names, err := r.Columns()
+		if count++; err == nil && (len(names) != 1 || count > 1) {
+			err = errNoTime
+		}
+		if err != nil {
+			return err
+		}
+		return r.Scan(&v)
+	})
+	switch {
+	case err != nil:
 		return nil, err
+	case count == 0:
+		return nil, errNoTime
+	case v == nil:
+		return nil, errNullTime
 	}
-	rows := newSQLRows(r, make([]column, 1))
-	names, err := r.Columns()
-	if err == nil && (len(names) != 1 || !rows.next()) && rows.failed == nil {
-		err = errNoTime
-	}
-	v = rows.values[0]
-	if b, ok := v.([]byte); ok {
-		v = string(b) // it is the driver's until the next row
-	}
-	if err == nil && rows.next() {
-		err = errNoTime
-	}
-	if e := rows.close(); e != nil {
-		return nil, e
-	}
-	if err == nil && v == nil {
-		err = errNullTime
-	}
-	return v, err
+	return v, nil
 }
 
 // check prepares a query.
