@@ -96,7 +96,8 @@ func recordedPlugins(t *testing.T) validate.Catalog {
 // recordedConnector answers as the connectors of the recordings do.
 type recordedConnector struct{ class string }
 
-func (recordedConnector) Check(map[string]string) []validate.Finding { return nil }
+func (recordedConnector) Check(map[string]string) []validate.Finding      { return nil }
+func (recordedConnector) Recommend(map[string]string) map[string][]string { return nil }
 
 func (c recordedConnector) ExactlyOnce(cfg map[string]string) (connector.Support, error) {
 	switch {

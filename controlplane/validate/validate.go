@@ -36,6 +36,9 @@ type Finding struct {
 type Instance interface {
 	// Check is its own check of relations between keys. It is asked when the keys of its definition are fine by themselves.
 	Check(config map[string]string) []Finding
+	// Recommend gives the recommended values of keys that it has to ask the outside for. It is asked after Check, and where there are
+	// errors too.
+	Recommend(config map[string]string) map[string][]string
 	ExactlyOnce(config map[string]string) (connector.Support, error)
 	TransactionBoundaries(config map[string]string) (connector.Support, error)
 }
@@ -159,6 +162,7 @@ func Connector(r Request) (Infos, error) {
 	}
 	c.nulls()
 	c.connector()
+	c.recommend()
 	if err := c.overrides(); err != nil {
 		return Infos{}, err
 	}
@@ -360,6 +364,18 @@ func (c *check) nulls() {
 }
 
 // connector asks the connector's own check, once its keys are fine by themselves.
+// recommend adds what the connector itself recommends.
+func (c *check) recommend() {
+	if c.instance == nil {
+		return
+	}
+	for k, values := range c.instance.Recommend(c.props.Plain()) {
+		if v := c.values[k]; v != nil {
+			v.Recommended = values
+		}
+	}
+}
+
 func (c *check) connector() {
 	if c.instance == nil {
 		return

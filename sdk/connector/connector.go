@@ -47,6 +47,13 @@ type Validator interface {
 	Validate(ctx context.Context, config map[string]string) []Finding
 }
 
+// Recommender knows values of keys that only the outside knows, such as the tables of a database. It is called after Validate if
+// that is called, on the same connector, and for configurations with errors too: what it can't find out it leaves out, and
+// it is quick about it.
+type Recommender interface {
+	Recommend(ctx context.Context, config map[string]string) map[string][]string
+}
+
 // SourceOffsetEntry is one partition whose offset is to be set; a nil Offset removes it.
 type SourceOffsetEntry struct {
 	Partition record.SourcePartition

@@ -39,6 +39,8 @@ func TestJdbcSource_end_to_end(t *testing.T) {
 		db.Config().Port, db.Config().User)
 	require.Contains(t, c.is(200, http.MethodPut, "/connector-plugins/JdbcSource/config/validate", config), `"error_count":0`)
 	require.Contains(t, c.is(200, http.MethodPut, "/connector-plugins/JdbcSource/config/validate", strings.Replace(config, "incrementing", "sometimes", 1)), "Invalid mode: sometimes")
+	require.Contains(t, c.is(200, http.MethodPut, "/connector-plugins/JdbcSource/config/validate", config), `{"name":"table.whitelist","value":"","recommended_values":["orders"],"errors":[],"visible":true}`)
+	require.Contains(t, c.is(200, http.MethodPut, "/connector-plugins/JdbcSource/config/validate", strings.Replace(config, "incrementing", "sometimes", 1)), `"recommended_values":["orders"]`)
 	c.is(201, http.MethodPut, "/connectors/shop/config", config)
 	require.Equal(t, []string{`{"id":1,"v":"a"}`, `{"id":2,"v":"b"}`}, valuesOf(t, info.Kafka, "shop-orders", 2))
 	c.eventually("/connectors/shop/offsets", `{"offsets":[{"partition":{"protocol":"1","table":"public.orders"},"offset":{"incrementing":2}}]}`)

@@ -112,6 +112,13 @@ func (c checked) Check(config map[string]string) (found []validate.Finding) {
 	return found
 }
 
+func (c checked) Recommend(config map[string]string) map[string][]string {
+	if r, ok := c.conn.(connector.Recommender); ok {
+		return r.Recommend(c.ctx, config)
+	}
+	return nil
+}
+
 func (c checked) ExactlyOnce(config map[string]string) (connector.Support, error) {
 	if eo, ok := c.conn.(connector.ExactlyOnce); ok {
 		return eo.ExactlyOnceSupport(config)

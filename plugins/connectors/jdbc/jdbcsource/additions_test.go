@@ -1,6 +1,8 @@
 package jdbcsource
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"math"
 	"slices"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/transforms"
+	"github.com/millrace/millrace/sdk/connector"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/transform"
@@ -277,4 +280,44 @@ func TestTimeQuery_that_fails_while_it_runs_fails_the_task(t *testing.T) {
 	r.take(t, 1)
 	d.do(t, "DELETE FROM clock")
 	require.ErrorContains(t, r.fails(t), "The query of db.time.query does not give a time: it gives not one row of one column.")
+}
+
+func TestRecommended_are_the_tables_that_lists_can_name(t *testing.T) {
+	t.Parallel()
+	recommended := func(config map[string]string, after bool) []string {
+		c := classOf(t, "confluent").NewConnector()
+		if after {
+			c.(connector.Validator).Validate(t.Context(), config)
+		}
+		all := c.(connector.Recommender).Recommend(t.Context(), config)
+		require.Equal(t, all[whitelistKey], all[blacklistKey])
+		return all[whitelistKey]
+	}
+	for name, d := range map[string]testDB{"postgres": pg(t), "mariadb": maria(t), "sqlite": lite(t)} {
+		d.do(t, "CREATE TABLE b (id int)", "CREATE TABLE a (id int)", "CREATE VIEW v AS SELECT * FROM a")
+		for _, after := range []bool{false, true} {
+			require.Equal(t, []string{"a", "b"}, recommended(d.config(), after), name)
+			require.Equal(t, []string{"a", "b"}, recommended(d.config(modeKey, "absent", pollKey, "often"), after), "%s: also with errors", name)
+			require.Equal(t, []string{"v"}, recommended(d.config(typesKey, "VIEW"), after), name)
+		}
+	}
+	d := pg(t, "CREATE SCHEMA s1", "CREATE TABLE s1.t (id int)", "CREATE TABLE t (id int)", "CREATE TABLE s1.u (id int)")
+	require.Equal(t, []string{"public.t", "s1.t", "u"}, recommended(d.config(), true))
+	require.Equal(t, []string{"t", "u"}, recommended(d.config(schemaKey, "s_"), true))
+	require.Empty(t, recommended(d.config(urlKey, "jdbc:postgresql://127.0.0.1:1/x"), true))
+	require.Empty(t, recommended(map[string]string{}, false))
+	require.Len(t, listed(slices.Repeat([]table{{schema: "s", name: "t"}}, mostRecommended+1)), mostRecommended)
+}
+
+func TestRecommended_cost_no_second_login_where_the_first_was_refused(t *testing.T) {
+	t.Parallel()
+	logins := 0
+	c := &jdbcConnector{def: confluentDef, open: func(context.Context, *settings, map[string]string, *slog.Logger, bool) (session, error) {
+		logins++
+		return nil, errors.New("wrong password")
+	}}
+	config := map[string]string{urlKey: "jdbc:postgresql://h/d", modeKey: bulk, prefixKey: "p"}
+	require.Len(t, c.Validate(t.Context(), config), 1)
+	require.Empty(t, c.Recommend(t.Context(), config))
+	require.Equal(t, 1, logins)
 }

@@ -27,6 +27,9 @@ type jdbcConnector struct {
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 
+	asked bool     // the database was, in a validation
+	known []string // names of tables, from then
+
 	mu    sync.Mutex
 	quote string // of the database, once it was asked
 	names parts
@@ -174,11 +177,13 @@ func (c *jdbcConnector) Validate(ctx context.Context, props map[string]string) [
 	if len(found) > 0 {
 		return found
 	}
+	c.asked = true
 	open, err := c.open(ctx, s, props, slog.New(slog.DiscardHandler), true)
 	if err != nil {
 		return forKeys("Could not connect to database. "+err.Error(), urlKey)
 	}
 	defer func() { _ = open.close() }()
+	c.look(ctx, open, s)
 	if s.query != "" {
 		ctx, cancel := context.WithTimeout(ctx, preparation)
 		defer cancel()
