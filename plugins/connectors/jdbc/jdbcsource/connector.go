@@ -200,6 +200,11 @@ func (c *jdbcConnector) Validate(ctx context.Context, props map[string]string) [
 			return forKeys(noTime(err), timeQueryKey)
 		}
 	}
+	if s.settled {
+		if why, _, err := open.settles(ctx); err == nil && why != "" {
+			return forKeys("Invalid value true for configuration "+settledKey+": "+why, settledKey)
+		}
+	}
 	return append(s.judgeNaming(open.names()), after...)
 }
 

@@ -69,6 +69,7 @@ const (
 	namingKey       = "topic.naming"
 	unboundedKey    = "numeric.unbounded.mapping"
 	timeQueryKey    = "db.time.query"
+	settledKey      = "wait.for.transactions"
 )
 
 // The modes.
@@ -214,6 +215,8 @@ var confluentDef = numbered(
 		DisplayName: "Map numbers without precision", Doc: "What becomes of NUMERIC and DECIMAL columns that are declared without a precision (PostgreSQL, SQLite), whatever numeric.mapping says: decimal (with 127 digits behind the point), decimal:<scale>, double or string. Absent: double with a numeric.mapping of best_fit or best_fit_eager_double, else decimal. An addition to Kafka Connect."},
 	config.Key{Name: timeQueryKey, Type: config.String, Default: config.Default(""), Importance: config.Low, Group: connectorGroup, Width: config.WidthMedium,
 		DisplayName: "Database time query", Doc: "Query whose one value is the time up to which the modes with timestamps read, for columns that are filled by another clock than CURRENT_TIMESTAMP, such as SELECT UTC_TIMESTAMP(). A time without a zone is read as the clock of db.timezone. Empty: the database's current time. An addition to Kafka Connect."},
+	config.Key{Name: settledKey, Type: config.Boolean, Default: config.Default("false"), Importance: config.Medium, Group: connectorGroup, Width: config.WidthShort,
+		DisplayName: "Wait for transactions", Doc: "On PostgreSQL, read a row only when every transaction has ended that could still commit one with a smaller id or an earlier timestamp, so that none is missed, in whatever order they commit. Long transactions hold rows back. Needless on SQLite. An addition to Kafka Connect."},
 )
 
 // notAiven are the keys that Aiven's connector does not know.

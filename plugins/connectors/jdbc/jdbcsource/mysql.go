@@ -117,10 +117,10 @@ func (m *mysql) begin(ctx context.Context, level string, readOnly bool) error {
 func (m *mysql) end(ctx context.Context) error { return m.exec(ctx, "COMMIT") }
 
 func (m *mysql) query(ctx context.Context, q query) (rows, error) {
-	st := m.writer(q, func(at time.Time) string { return "'" + q.clock.wall(at).text(' ', 6) + "'" }).statement(q.mode, q.target, q.suffix)
+	st := m.writer(q, func(at time.Time) string { return "'" + q.clock.wall(at).text(' ', 6) + "'" }).statement(q.mode, q.target, q.suffix, q.lastID != nil)
 	shown := m.writer(q, nil)
 	shown.param = func(int, argument) string { return "?" }
-	q.said(shown.statement(q.mode, q.target, q.suffix).text)
+	q.said(shown.statement(q.mode, q.target, q.suffix, q.lastID != nil).text)
 	full := map[string]string{} // the whole types of a table's columns
 	if q.isTable() {
 		d, err := m.define(ctx, q.table)

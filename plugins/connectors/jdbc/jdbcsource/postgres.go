@@ -94,15 +94,20 @@ func (p *postgres) failure(err error) failure {
 	return f
 }
 
-// query runs the statement with its parameters as text, so that the server takes them as the type of what they are compared with.
-func (p *postgres) query(ctx context.Context, q query) (rows, error) {
+func postgresWriter(quote bool) writer {
 	w := writer{param: func(n int, _ argument) string { return "$" + strconv.Itoa(n) }}
-	if q.quote {
+	if quote {
 		w.quote = `"`
 	} else {
 		w.table = func(t table) string { return strings.ToLower(t.String()) }
 	}
-	st := w.statement(q.mode, q.target, q.suffix)
+	return w
+}
+
+// query runs the statement with its parameters as text, so that the server takes them as the type of what they are compared with.
+func (p *postgres) query(ctx context.Context, q query) (rows, error) {
+	w := postgresWriter(q.quote)
+	st := w.statement(q.mode, q.target, q.suffix, q.lastID != nil)
 	q.said(st.text)
 	var args [][]byte
 	for _, a := range st.args {
@@ -112,7 +117,9 @@ func (p *postgres) query(ctx context.Context, q query) (rows, error) {
 		case endArgument:
 			args = append(args, []byte(postgresStamp(q.clock, q.until)))
 		case idArgument:
-			args = append(args, strconv.AppendInt(nil, q.lastID(), 10))
+			args = append(args, strconv.AppendInt(nil, q.firstID(), 10))
+		case lastArgument:
+			args = append(args, strconv.AppendInt(nil, *q.lastID, 10))
 		}
 	}
 	described, err := p.pg.PgConn().Prepare(ctx, "", st.text, nil)

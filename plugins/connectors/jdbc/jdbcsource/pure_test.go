@@ -38,8 +38,16 @@ func TestStatements(t *testing.T) {
 		{incrementing, "", query, `SELECT id, name AS n FROM t WHERE "id" > $1 ORDER BY "id" ASC`},
 		{bulk, "", target{table: table{name: `a"b`}}, `SELECT * FROM "a""b"`},
 	} {
-		require.Equal(t, one.want, dollar.statement(one.mode, one.t, one.suffix).text)
+		require.Equal(t, one.want, dollar.statement(one.mode, one.t, one.suffix, false).text)
 	}
+}
+
+func TestStatement_with_an_end_of_ids(t *testing.T) {
+	t.Parallel()
+	table := target{table: table{schema: "public", name: "t"}, id: "id"}
+	require.Equal(t, `SELECT * FROM "public"."t" WHERE "public"."t"."id" > $1 AND "public"."t"."id" <= $2 ORDER BY "public"."t"."id" ASC`, dollar.statement(incrementing, table, "", true).text)
+	require.Equal(t, `SELECT max("public"."t"."id") FROM "public"."t"`, dollar.last(table))
+	require.Equal(t, `SELECT max("id") FROM (SELECT id FROM t) AS connect_query`, dollar.last(target{query: "SELECT id FROM t;", id: "id"}))
 }
 
 func TestLag_offsets_stay_behind_the_rows_of_one_timestamp(t *testing.T) {

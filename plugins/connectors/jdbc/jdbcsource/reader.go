@@ -130,6 +130,11 @@ func (r *reader) judge(t *reading, err error) error {
 
 // read runs the query of a target and hands over its records.
 func (r *reader) read(ctx context.Context, t *reading) (err error) {
+	if r.s.settled {
+		if ok, err := r.settle(ctx, t); !ok || err != nil {
+			return err
+		}
+	}
 	level := r.level()
 	if err := r.session.begin(ctx, level, t.query == ""); err != nil {
 		return err
@@ -148,15 +153,17 @@ func (r *reader) read(ctx context.Context, t *reading) (err error) {
 			r.log.Info("Begin using SQL query: " + r.s.show(sql))
 		}
 	}}
-	if r.s.byTimestamp() {
-		now, err := r.session.now(ctx, r.s.clock, r.s.timeQuery)
-		if _, ok := errors.AsType[timeError](err); ok {
-			return rowError{connecterr.New(connecterr.Config, "%s", noTime(err))}
-		}
+	switch {
+	case r.s.byTimestamp() && r.s.settled:
+		q.until = t.settled.at.Add(-r.s.delay)
+	case r.s.byTimestamp():
+		now, err := r.now(ctx)
 		if err != nil {
 			return err
 		}
 		q.until = now.Add(-r.s.delay)
+	case r.s.settled:
+		q.lastID = &t.settled.id
 	}
 	result, err := r.session.query(ctx, q)
 	if err != nil {
@@ -176,6 +183,15 @@ func (r *reader) read(ctx context.Context, t *reading) (err error) {
 		bad = b.flush(ctx) // what came is good
 	}
 	return cmp.Or(bad, failed)
+}
+
+// now is the database's time.
+func (r *reader) now(ctx context.Context) (time.Time, error) {
+	now, err := r.session.now(ctx, r.s.clock, r.s.timeQuery)
+	if _, ok := errors.AsType[timeError](err); ok {
+		err = rowError{connecterr.New(connecterr.Config, "%s", noTime(err))}
+	}
+	return now, err
 }
 
 // level is the isolation level that the database has, or none.

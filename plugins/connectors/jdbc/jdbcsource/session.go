@@ -18,6 +18,12 @@ type session interface {
 	columns(ctx context.Context, t table) ([]tableColumn, error)
 	// now is the database's time, as its clock and the source's zone have it, or what a query says instead of it; "": none.
 	now(ctx context.Context, c clock, query string) (time.Time, error)
+	// last is the greatest id that there is; false: there are no rows.
+	last(ctx context.Context, t target, quote bool) (id int64, there bool, err error)
+	// transactions are those that run and may write rows, but for the session's own. It is asked outside of one.
+	transactions(ctx context.Context) (transactions, error)
+	// settles tells whether transactions can be asked: why not; or that it need not be, as those that write are never at the same time.
+	settles(ctx context.Context) (why string, needless bool, err error)
 	// begin begins a transaction; readOnly where nothing can want to write.
 	begin(ctx context.Context, level string, readOnly bool) error
 	// end ends it; what was read is read.
@@ -50,6 +56,7 @@ type query struct {
 	clock  clock
 	from   position
 	until  time.Time
+	lastID *int64           // the greatest id that is read; nil: whatever there is
 	said   func(sql string) // is told of the statement before it runs
 }
 

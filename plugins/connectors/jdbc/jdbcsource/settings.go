@@ -45,6 +45,7 @@ type settings struct {
 	naming               string
 	unbounded            unbounded
 	timeQuery            string // "": the database's own
+	settled              bool   // only what no running transaction can precede is read
 }
 
 // parse reads a configuration. The findings are of keys by themselves, those of the definition included.
@@ -119,6 +120,7 @@ func parse(def *config.Def, props map[string]string) (*settings, []connector.Fin
 	s.granularity = cmp.Or(strings.ToLower(v.String(granularityKey)), granularities[0])
 	s.level = cmp.Or(strings.ToUpper(v.String(isolationKey)), defaultLevel)
 	s.text = strings.EqualFold(v.String(unsupportedKey), "string")
+	s.settled = v.Bool(settledKey) && s.mode != bulk
 	s.timeQuery = strings.TrimSpace(v.String(timeQueryKey))
 	s.wrap = v.Bool(wrapKey) && s.mode != bulk
 	s.fetched = strings.EqualFold(props[fetchedKey], "true")

@@ -110,10 +110,10 @@ func (s *sqlite) query(ctx context.Context, q query) (rows, error) {
 			w.stamp = func(expr string) string { return "strftime('%Y-%m-%d %H:%M:%f', " + expr + ")" }
 		}
 	}
-	st := w.statement(q.mode, q.target, q.suffix)
+	st := w.statement(q.mode, q.target, q.suffix, q.lastID != nil)
 	literal := w.param
 	w.param = func(int, argument) string { return "?" }
-	q.said(w.statement(q.mode, q.target, q.suffix).text)
+	q.said(w.statement(q.mode, q.target, q.suffix, q.lastID != nil).text)
 	w.param = literal
 	notNull := map[string]bool{}
 	if q.isTable() {

@@ -142,9 +142,11 @@ func (s *sqlSession) writer(q query, stamp func(time.Time) string) writer {
 			return stamp(q.begin())
 		case endArgument:
 			return stamp(q.until)
+		case lastArgument:
+			return strconv.FormatInt(*q.lastID, 10)
 		case idArgument:
 		}
-		return strconv.FormatInt(q.lastID(), 10)
+		return strconv.FormatInt(q.firstID(), 10)
 	}}
 	if q.quote {
 		w.quote = s.mark()
@@ -160,7 +162,7 @@ func (q query) begin() time.Time {
 	return time.Unix(0, 0).UTC()
 }
 
-func (q query) lastID() int64 {
+func (q query) firstID() int64 {
 	if q.from.hasID {
 		return q.from.id
 	}

@@ -11,6 +11,7 @@ const (
 	beginArgument argument = iota // the timestamp so far
 	endArgument                   // the timestamp from which rows wait
 	idArgument                    // the id so far
+	lastArgument                  // the id behind which rows wait
 )
 
 // statement is a query and what its parameters are.
@@ -99,8 +100,17 @@ func (w writer) timestamp(t target) string {
 	return expr
 }
 
-// statement is the query of a mode.
-func (w writer) statement(mode string, t target, suffix string) statement {
+// last is the query for the greatest id.
+func (w writer) last(t target) string {
+	id := w.column(t, t.id)
+	if t.isTable() {
+		return "SELECT max(" + id + ") FROM " + w.tableName(t.table)
+	}
+	return "SELECT max(" + id + ") FROM " + inParentheses(t.query) + " AS connect_query"
+}
+
+// statement is the query of a mode; bounded: ids have an end too.
+func (w writer) statement(mode string, t target, suffix string, bounded bool) statement {
 	var b strings.Builder
 	var args []argument
 	param := func(a argument) string {
@@ -118,7 +128,11 @@ func (w writer) statement(mode string, t target, suffix string) statement {
 	switch mode {
 	case incrementing:
 		id := w.column(t, t.id)
-		b.WriteString(" WHERE " + id + " > " + param(idArgument) + " ORDER BY " + id + " ASC")
+		b.WriteString(" WHERE " + id + " > " + param(idArgument))
+		if bounded {
+			b.WriteString(" AND " + id + " <= " + param(lastArgument))
+		}
+		b.WriteString(" ORDER BY " + id + " ASC")
 	case timestamp:
 		at := w.timestamp(t)
 		b.WriteString(" WHERE " + at + " > " + param(beginArgument) + " AND " + at + " < " + param(endArgument) + " ORDER BY " + at + " ASC")

@@ -253,6 +253,10 @@ type reading struct {
 	done      time.Time       // when it was queried last
 	failures  int             // in a row
 	noTable   time.Time       // since when the table is not there
+
+	settled *mark    // with wait.for.transactions, how far it may be read; nil: not at all yet
+	barrier *barrier // the next mark
+	held    int      // how often it did not count
 }
 
 // shaped gives the shape of a result; an unchanged one is the same as before.

@@ -52,6 +52,16 @@ func (t *jdbcTask) Start(ctx context.Context, tc source.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if t.s.settled {
+		why, needless, err := db.settles(ctx)
+		if why != "" && err == nil {
+			err = connecterr.New(connecterr.Config, "%s: %s", settledKey, why)
+		}
+		if t.s.settled = !needless; err != nil {
+			_ = db.close()
+			return err
+		}
+	}
 	r := &reader{s: t.s, log: t.log, open: open, session: db, mapper: newMapper(t.s), out: make(chan []record.Source, max(t.s.buffer/t.s.batch, 1))}
 	if r.queue, err = t.readings(ctx, db, tc.Offsets()); err != nil {
 		r.drop()
