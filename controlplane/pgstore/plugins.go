@@ -2,6 +2,8 @@ package pgstore
 
 import (
 	"context"
+	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -17,15 +19,23 @@ ORDER BY k.kind COLLATE "C", k.class COLLATE "C", k.version COLLATE "C"`
 INSERT INTO plugins (kind, class, version, digest, task_class, doc, definition) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (kind, class, version) DO UPDATE SET digest = excluded.digest, task_class = excluded.task_class, doc = excluded.doc,
     definition = excluded.definition, defined_at = clock_timestamp()`
-	sqlPlugins = `
+	sqlPluginsThere = `
 WITH there AS (
     SELECT DISTINCT sp.kind, sp.class, sp.version FROM session_plugins sp
     JOIN sessions s ON s.id = sp.session AND s.state IN ('active', 'draining')
     JOIN plugins p ON (p.kind, p.class, p.version) = (sp.kind, sp.class, sp.version)
-)
-SELECT p.kind, p.class, p.version, p.digest, p.task_class, p.doc, p.definition FROM plugins p
-WHERE NOT EXISTS (SELECT 1 FROM there) OR (p.kind, p.class, p.version) IN (SELECT kind, class, version FROM there)
-ORDER BY p.kind COLLATE "C", p.class COLLATE "C", p.version COLLATE "C"`
+), known AS (
+    SELECT p.* FROM plugins p
+    WHERE NOT EXISTS (SELECT 1 FROM there) OR (p.kind, p.class, p.version) IN (SELECT kind, class, version FROM there)
+)`
+	sqlPlugins = sqlPluginsThere + `
+SELECT kind, class, version, digest, task_class, doc, definition FROM known
+ORDER BY kind COLLATE "C", class COLLATE "C", version COLLATE "C"`
+	// What changes whenever the answer of sqlPlugins does, for each definition that is stored has a time of its own. It reads no
+	// definition, which are large.
+	sqlPluginsMark = sqlPluginsThere + `
+SELECT coalesce(md5(string_agg(concat_ws(chr(10), kind, class, version, digest, defined_at), chr(9)
+    ORDER BY kind COLLATE "C", class COLLATE "C", version COLLATE "C")), '') FROM known`
 	sqlKafkaIDRead = `SELECT kafka_cluster_id FROM cluster_state`
 )
 
@@ -60,13 +70,48 @@ func (s *Store) DefinePlugins(ctx context.Context, plugins []cluster.PluginRecor
 	})
 }
 
-// Plugins implements the store.
+// pluginMemory is what was read of the plugins: whoever checks a configuration asks for them, and they change with a release.
+type pluginMemory struct {
+	mu   sync.Mutex
+	mark string
+	all  []cluster.PluginRecord
+}
+
+func (m *pluginMemory) at(mark string) (all []cluster.PluginRecord, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.all), mark != "" && mark == m.mark
+}
+
+func (m *pluginMemory) keep(mark string, all []cluster.PluginRecord) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mark, m.all = mark, slices.Clone(all)
+}
+
+// Plugins implements the store. Each answer is what the database has now; the definitions are read again only when any of
+// them, or who is there, has changed. They are shared by all answers.
 func (s *Store) Plugins(ctx context.Context) ([]cluster.PluginRecord, error) {
-	all, err := collect[cluster.PluginRecord](ctx, s, "listing plugins", sqlPlugins)
-	if len(all) == 0 {
+	const doing = "listing plugins"
+	var mark string
+	if err := s.pool.QueryRow(ctx, sqlPluginsMark).Scan(&mark); err != nil {
+		return nil, classify(err, doing)
+	}
+	if all, known := s.plugins.at(mark); known {
+		return all, nil
+	}
+	var all []cluster.PluginRecord
+	err := inTx(ctx, s.pool, beginRead, doing, func(ctx context.Context, t *tx) error {
+		b := &pgx.Batch{}
+		b.Queue(sqlPluginsMark).QueryRow(func(row pgx.Row) error { return row.Scan(&mark) })
+		b.Queue(sqlPlugins).Query(into(&all))
+		return t.commit(ctx, b)
+	})
+	if err != nil || len(all) == 0 {
 		return nil, err
 	}
-	return all, err
+	s.plugins.keep(mark, all)
+	return all, nil
 }
 
 // KafkaClusterID implements the store.

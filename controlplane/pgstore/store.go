@@ -42,6 +42,7 @@ type Store struct {
 	ids      idBlocks
 	statuses gather
 	seen     seen
+	plugins  pluginMemory
 }
 
 // Open makes a store and proves that the database answers and has been migrated. Unavailable: it does not answer.

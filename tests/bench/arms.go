@@ -58,19 +58,19 @@ func (b *bed) alternate(ctx context.Context, bench string, n, rounds int, ways [
 	return nil
 }
 
-// profiled takes CPU profiles of the runners, if they are wanted, for some seconds.
+// profiled takes CPU profiles of our processes, if they are wanted, for some seconds.
 func (b *bed) profiled(ctx context.Context, name string) (wait func()) {
 	if b.profile == "" {
 		return func() {}
 	}
 	var all sync.WaitGroup
-	for i, s := range b.Runners {
+	for _, s := range slices.Concat([]*cluster.Service{b.API}, b.Schedulers, b.Runners) {
 		all.Go(func() {
 			body, err := get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=4", s.Admin))
 			if err == nil {
 				var text []byte
 				text, err = io.ReadAll(body)
-				err = errors.Join(err, body.Close(), os.WriteFile(filepath.Join(b.profile, fmt.Sprintf("%s-%d.pprof", name, i)), text, 0o600))
+				err = errors.Join(err, body.Close(), os.WriteFile(filepath.Join(b.profile, fmt.Sprintf("%s-%s.pprof", name, strings.ReplaceAll(s.Name, ":", "-"))), text, 0o600))
 			}
 			if err != nil {
 				fmt.Fprintln(os.Stderr, "profile:", err)

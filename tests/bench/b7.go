@@ -22,6 +22,8 @@ const (
 	b7Rounds = 100
 	b7Topic  = "b7"
 	within   = 2 * time.Minute
+
+	b7One, b7Many = "one", "many" // the ways of B7
 )
 
 func startLatency(ctx context.Context, b *bed, r *report) error {
@@ -43,6 +45,9 @@ func startLatency(ctx context.Context, b *bed, r *report) error {
 		{name: "sink", config: func(name string) map[string]string { return sink(b7Topic, filepath.Join(b.Dir, name)) },
 			first: func(name string) <-chan time.Time { return firstLine(ctx, filepath.Join(b.Dir, name)) }},
 	}
+	if b.only == b7Many {
+		rounds = -b7Warm
+	}
 	for i := range b7Warm + rounds {
 		for k := range arms { // alternating, so that both meet the same machine
 			if err := arms[k].round(ctx, b, fmt.Sprintf("%s-%d", arms[k].name, i), i < b7Warm, &bad); err != nil {
@@ -51,13 +56,24 @@ func startLatency(ctx context.Context, b *bed, r *report) error {
 		}
 	}
 	for _, a := range arms {
+		if rounds < 0 {
+			break
+		}
 		r.arm = a.name
 		r.durations("post_to_running", a.running, "≤ 25", "≤ 100")
 		r.durations("post_to_first_record", a.firsts, "", "")
 	}
 	r.arm = ""
 	for _, n := range []int{100, 1000} {
+		if b.only == b7One {
+			break
+		}
+		profiled := func() {}
+		if n == 1000 {
+			profiled = b.profiled(ctx, "B7")
+		}
 		took, err := allRunning(ctx, b, n, &bad)
+		profiled()
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 
 	"github.com/millrace/millrace/controlplane/cluster"
 	"github.com/millrace/millrace/controlplane/wire"
@@ -177,14 +179,78 @@ func (b *Inbox) Store(ctx context.Context, reports []wire.Report) []error {
 	errs := make([]error, len(reports))
 	b.storeTopics(ctx, reports, errs) // first: a status may release the job that they are about
 	b.storeStatuses(ctx, reports, errs)
+	b.storeAllTaskConfigs(ctx, reports, errs)
+	return errs
+}
+
+// taskWriters is how many transactions with task configs run at the same time: those that commit together share a sync of
+// the disk. Some connections are left to the leader and to heartbeats.
+const taskWriters = 4
+
+// storeAllTaskConfigs stores the task configs of all reports, those of one connector in their order. Of a report with several
+// errors one counts that may pass: what can never be stored shows when the report comes again.
+func (b *Inbox) storeAllTaskConfigs(ctx context.Context, reports []wire.Report, errs []error) {
+	type waiting struct {
+		report int
+		tasks  cluster.TaskConfigReport
+	}
+	var order []cluster.JobID
+	byJob := map[cluster.JobID][]waiting{}
 	for i, r := range reports {
+		if errs[i] != nil {
+			continue
+		}
 		for _, tc := range r.TaskConfigs {
-			if errs[i] == nil {
-				errs[i] = b.storeTaskConfigs(ctx, tc)
+			if byJob[tc.Job] == nil {
+				order = append(order, tc.Job)
+			}
+			byJob[tc.Job] = append(byJob[tc.Job], waiting{i, tc})
+		}
+	}
+	var mu sync.Mutex // of errs
+	note := func(report int, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if _, poison := errors.AsType[*wire.PoisonError](err); errs[report] == nil || !poison {
+			errs[report] = err
+		}
+	}
+	store := func(all []waiting) {
+		var before error // what keeps newer ones waiting, since this one comes again
+		for _, w := range all {
+			err := before
+			if err == nil {
+				err = b.storeTaskConfigs(ctx, w.tasks)
+			}
+			if err == nil {
+				continue
+			}
+			note(w.report, err)
+			if _, poison := errors.AsType[*wire.PoisonError](err); !poison {
+				before = err
 			}
 		}
 	}
-	return errs
+	if b.cfg.Inline || len(order) == 1 {
+		for _, id := range order {
+			store(byJob[id])
+		}
+		return
+	}
+	var next atomic.Int64
+	var writers sync.WaitGroup
+	for range min(taskWriters, len(order)) {
+		writers.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(order) {
+					return
+				}
+				store(byJob[order[i]])
+			}
+		})
+	}
+	writers.Wait()
 }
 
 // storeTopics stores the used topics of all reports in one transaction. Reports without any, which are nearly all, cost

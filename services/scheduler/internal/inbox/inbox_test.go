@@ -30,6 +30,7 @@ type fake struct {
 	delivered  []cluster.OutboxMessage
 	statusErr  func([]cluster.Status) error
 	taskErr    error
+	storeTasks func(cluster.TaskConfigReport) error // nil: taskErr
 	topics     []cluster.TopicReport
 	topicErr   error
 	order      []string // of what was stored
@@ -60,7 +61,10 @@ func (f *fake) StoreStatuses(_ context.Context, s []cluster.Status) ([]bool, []c
 	return ok, changed, nil, nil
 }
 
-func (f *fake) StoreTaskConfigs(context.Context, cluster.TaskConfigReport) (bool, []cluster.OutboxMessage, error) {
+func (f *fake) StoreTaskConfigs(_ context.Context, r cluster.TaskConfigReport) (bool, []cluster.OutboxMessage, error) {
+	if f.storeTasks != nil {
+		return false, nil, f.storeTasks(r)
+	}
 	return f.taskErr == nil, []cluster.OutboxMessage{{ID: 1}}, f.taskErr
 }
 
@@ -183,6 +187,73 @@ func TestAStoreThatIsAwayMakesReportsComeAgain(t *testing.T) {
 	for _, err := range errs {
 		require.True(t, cluster.Is(err, cluster.Unavailable))
 	}
+}
+
+// of is a report of task configs of a connector; the version tells reports apart.
+func of(uid string, versions ...int64) (all []cluster.TaskConfigReport) {
+	for _, v := range versions {
+		all = append(all, cluster.TaskConfigReport{Job: cluster.InstanceJob(cluster.UID(uid)), ConfigVersion: v})
+	}
+	return all
+}
+
+func together(f *fake) *Inbox {
+	return New(Config{Store: f, Bus: f, Deliver: f, Wake: f.wake, Logger: slog.New(slog.DiscardHandler)})
+}
+
+func TestTaskConfigs_of_several_connectors_are_stored_at_the_same_time_and_of_one_in_order(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	stored := map[cluster.UID][]int64{}
+	met := make(chan struct{})
+	f := &fake{storeTasks: func(r cluster.TaskConfigReport) error {
+		if r.ConfigVersion == 1 { // the first of each waits for the other's
+			select {
+			case met <- struct{}{}:
+			case <-met:
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		stored[r.Job.UID] = append(stored[r.Job.UID], r.ConfigVersion)
+		return nil
+	}}
+	errs := together(f).Store(t.Context(), []wire.Report{{TaskConfigs: append(of("a", 1, 2), of("b", 1)...)}, {TaskConfigs: append(of("b", 2), of("a", 3)...)}})
+	require.Equal(t, []error{nil, nil}, errs)
+	require.Equal(t, map[cluster.UID][]int64{"a": {1, 2, 3}, "b": {1, 2}}, stored)
+}
+
+func TestTaskConfigs_that_are_not_stored_yet_keep_newer_ones_of_the_connector_waiting(t *testing.T) {
+	t.Parallel()
+	down, never := cluster.Errorf(cluster.Unavailable, "down"), cluster.Errorf(cluster.Invalid, "never")
+	var mu sync.Mutex
+	var stored []string
+	f := &fake{storeTasks: func(r cluster.TaskConfigReport) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case r.Job.UID == "down" && r.ConfigVersion == 1:
+			return down
+		case r.Job.UID == "never" && r.ConfigVersion == 1:
+			return never
+		}
+		stored = append(stored, string(r.Job.UID))
+		return nil
+	}}
+	errs := together(f).Store(t.Context(), []wire.Report{
+		{TaskConfigs: append(of("down", 1), of("fine", 1)...)},
+		{TaskConfigs: of("down", 2)},
+		{TaskConfigs: of("never", 1)},
+		{TaskConfigs: of("never", 2)},
+		{TaskConfigs: append(of("down", 3), of("never", 1)...)},
+	})
+	require.ErrorIs(t, errs[0], down)
+	require.ErrorIs(t, errs[1], down, "it would be overwritten by the older one that comes again")
+	var poison *wire.PoisonError
+	require.ErrorAs(t, errs[2], &poison)
+	require.NoError(t, errs[3], "a poisoned report never comes again")
+	require.ErrorIs(t, errs[4], down, "it comes again with both")
+	require.ElementsMatch(t, []string{"fine", "never"}, stored)
 }
 
 func TestTaskConfigs(t *testing.T) {
