@@ -78,9 +78,9 @@ func (nowhere) Close()                       {}
 
 type silent struct{}
 
-func (silent) State(cluster.State)                        {}
-func (silent) Failed(error)                               {}
-func (silent) Version(string)                             {}
+func (silent) State(cluster.State)                       {}
+func (silent) Failed(error)                              {}
+func (silent) Version(string)                            {}
 func (silent) TaskConfigs(int64, []cluster.Config, bool) {}
 
 // The loop itself allocates nothing for a record: what it allocates for a batch does not depend on the batch's size.
