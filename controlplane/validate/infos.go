@@ -98,6 +98,17 @@ func (i Infos) FirstErrors() string {
 	return b.String()
 }
 
+// OnlyErrors leaves out what FirstErrors does not need, which is nearly all.
+func (i Infos) OnlyErrors() Infos {
+	short := Infos{Name: i.Name, ErrorCount: i.ErrorCount}
+	for _, c := range i.Configs {
+		if c.Value != nil && len(c.Value.Errors) > 0 {
+			short.Configs = append(short.Configs, Info{Value: c.Value})
+		}
+	}
+	return short
+}
+
 func valueInfo(v config.Value) ValueInfo {
 	out := ValueInfo{Name: v.Name, Value: v.Value, Recommended: v.Recommended, Errors: v.Errors, Visible: v.Visible}
 	if out.Recommended == nil {

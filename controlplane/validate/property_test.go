@@ -61,6 +61,10 @@ func TestConnector_whatever_is_configured(t *testing.T) {
 		if (infos.ErrorCount == 0) != (infos.FirstErrors() == "") {
 			t.Fatalf("%d errors: %s", infos.ErrorCount, infos.FirstErrors())
 		}
+		short := infos.OnlyErrors()
+		if short.FirstErrors() != infos.FirstErrors() || len(short.Configs) > infos.ErrorCount {
+			t.Fatalf("only errors: %d of %d, %s", len(short.Configs), infos.ErrorCount, short.FirstErrors())
+		}
 		if refusal != nil && strings.Contains(refusal.Message, secret) {
 			t.Fatal(refusal.Message)
 		}

@@ -96,6 +96,8 @@ type SpecsReply struct {
 // ValidateRequest asks a runner that has the plugin to check a connector configuration.
 type ValidateRequest struct {
 	Config cluster.Config `json:"config"`
+	// OnlyErrors asks whether it is valid, and for no more than what is wrong with it.
+	OnlyErrors bool `json:"only_errors,omitempty"`
 }
 
 // ValidateReply is the result: Infos is the JSON of a validate.Infos; Class and Type are what the config resolved to.

@@ -74,7 +74,7 @@ func goldens() []golden {
 		}, decodeAs[cluster.HeartbeatReply](wire.KindBeat)},
 		{"specs", wire.KindSpecs, wire.SpecsRequest{Session: "s-1", Jobs: []cluster.JobID{job}}, decodeAs[wire.SpecsRequest](wire.KindSpecs)},
 		{"specs-reply", wire.KindSpecs, wire.SpecsReply{Specs: []cluster.JobSpec{spec}}, decodeAs[wire.SpecsReply](wire.KindSpecs)},
-		{"validate", wire.KindValidate, wire.ValidateRequest{Config: cfg}, decodeAs[wire.ValidateRequest](wire.KindValidate)},
+		{"validate", wire.KindValidate, wire.ValidateRequest{Config: cfg, OnlyErrors: true}, decodeAs[wire.ValidateRequest](wire.KindValidate)},
 		{"validate-reply", wire.KindValidate, wire.ValidateReply{Infos: json.RawMessage(`{"error_count":0}`), Class: "org.example.Source", Type: cluster.TypeSink,
 			Refused: &wire.Refusal{Class: "org.example.Exception", Code: cluster.Failed, Message: "no"}},
 			decodeAs[wire.ValidateReply](wire.KindValidate)},

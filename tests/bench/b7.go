@@ -72,7 +72,7 @@ func startLatency(ctx context.Context, b *bed, r *report) error {
 		if n == 1000 {
 			profiled = b.profiled(ctx, "B7")
 		}
-		took, err := allRunning(ctx, b, n, &bad)
+		took, err := allRunning(ctx, b, r, n, &bad)
 		profiled()
 		if err != nil {
 			return err
@@ -181,8 +181,12 @@ func remove(ctx context.Context, b *bed, name string) error {
 }
 
 // allRunning makes n connectors at once, waits until all run, and deletes them.
-func allRunning(ctx context.Context, b *bed, n int, bad *atomic.Int64) (time.Duration, error) {
+func allRunning(ctx context.Context, b *bed, r *report, n int, bad *atomic.Int64) (time.Duration, error) {
 	const clients = 16
+	cpu, err := cpuOf(b)
+	if err != nil {
+		return 0, err
+	}
 	began := time.Now()
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(clients)
@@ -192,9 +196,10 @@ func allRunning(ctx context.Context, b *bed, n int, bad *atomic.Int64) (time.Dur
 	if err := g.Wait(); err != nil {
 		return 0, err
 	}
+	posted := time.Since(began)
 	waiting, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	err := cluster.Until(waiting, func(ctx context.Context) error {
+	err = cluster.Until(waiting, func(ctx context.Context) error {
 		all, err := b.REST.Statuses(ctx)
 		if err != nil {
 			return err
@@ -214,10 +219,49 @@ func allRunning(ctx context.Context, b *bed, n int, bad *atomic.Int64) (time.Dur
 	if err != nil {
 		return 0, err
 	}
+	r.add(fmt.Sprintf("all_%d_posted_s", n), posted.Seconds(), "s", 1, "")
+	after, err := cpuOf(b)
+	if err != nil {
+		return 0, err
+	}
+	for i, c := range after {
+		r.arm = c.role
+		r.add(fmt.Sprintf("all_%d_cpu_s", n), (c.used - cpu[i].used).Seconds(), "s", 1, "")
+	}
+	r.arm = ""
 	for i := range n {
 		g.Go(func() error { return remove(ctx, b, fmt.Sprintf("many-%d-%d", n, i)) })
 	}
 	return took, g.Wait()
+}
+
+// roleCPU is the CPU time that the processes of one role have used.
+type roleCPU struct {
+	role string
+	used time.Duration
+}
+
+func cpuOf(b *bed) (all []roleCPU, err error) {
+	database, err := descendants(b.Postgres.Pid())
+	if err != nil {
+		return nil, err
+	}
+	schedulers := make([]int, len(b.Schedulers))
+	for i, s := range b.Schedulers {
+		schedulers[i] = s.Pid()
+	}
+	for _, g := range []struct {
+		role string
+		pids []int
+	}{{"api", []int{b.API.Pid()}}, {"schedulers", schedulers}, {"runners", pids(b.Cluster)}, {"nats", []int{b.NATS.Pid()}},
+		{"postgres", append(database, b.Postgres.Pid())}} {
+		_, cpu, err := usage(g.pids)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, roleCPU{g.role, cpu})
+	}
+	return all, nil
 }
 
 // firsts notes when the first record of each connector arrives. Sources number from 0 and run one at a time, so the next

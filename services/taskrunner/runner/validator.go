@@ -60,7 +60,7 @@ func (f *factories) answerValidation(ctx context.Context, msg []byte) (_ []byte,
 			err = cluster.Errorf(cluster.Failed, "the connector panicked while it checked its configuration: %v", p)
 		}
 	}()
-	reply, err := f.validate(ctx, q.Config)
+	reply, err := f.validate(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,8 @@ func (f *factories) answerValidation(ctx context.Context, msg []byte) (_ []byte,
 }
 
 // validate runs the procedure with the plugins themselves.
-func (f *factories) validate(ctx context.Context, cfg cluster.Config) (wire.ValidateReply, error) {
+func (f *factories) validate(ctx context.Context, q wire.ValidateRequest) (wire.ValidateReply, error) {
+	cfg := q.Config
 	resolved, err := f.secrets.Resolve(cfg)
 	if err != nil {
 		return refused(validate.Misconfigured(err.Error()))
@@ -83,6 +84,9 @@ func (f *factories) validate(ctx context.Context, cfg cluster.Config) (wire.Vali
 		Instance: func(i int) validate.Instance { return checked{ctx, all[i].NewConnector()} }})
 	if err != nil {
 		return refused(err)
+	}
+	if q.OnlyErrors {
+		infos = infos.OnlyErrors()
 	}
 	text, err := json.Marshal(infos)
 	return wire.ValidateReply{Infos: text, Class: all[i].Class, Type: cluster.ConnectorType(all[i].Kind)}, err

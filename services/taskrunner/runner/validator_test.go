@@ -61,7 +61,12 @@ func newChecker(t *testing.T, properties ...string) *checker {
 // ask asks the runner, as the api does.
 func (c *checker) ask(t *testing.T, cfg cluster.Config) wire.ValidateReply {
 	t.Helper()
-	msg, err := wire.Encode(wire.KindValidate, "q", wire.ValidateRequest{Config: cfg})
+	return c.answer(t, wire.ValidateRequest{Config: cfg})
+}
+
+func (c *checker) answer(t *testing.T, q wire.ValidateRequest) wire.ValidateReply {
+	t.Helper()
+	msg, err := wire.Encode(wire.KindValidate, "q", q)
 	require.NoError(t, err)
 	b, err := c.answerValidation(t.Context(), msg)
 	require.NoError(t, err)
@@ -136,6 +141,12 @@ func TestValidation_is_the_same_with_a_runner_and_without(t *testing.T) {
 		require.NoError(t, json.Unmarshal(asked.Infos, &infos))
 		if d := cmp.Diff(infos, stored, cmpopts.EquateEmpty()); d != "" {
 			t.Errorf("%s (-runner +stored):\n%s", name, d)
+		}
+		var short validate.Infos
+		require.NoError(t, json.Unmarshal(c.answer(t, wire.ValidateRequest{Config: cfg, OnlyErrors: true}).Infos, &short))
+		require.Equal(t, infos.FirstErrors(), short.FirstErrors(), name)
+		for _, one := range short.Configs {
+			require.NotEmpty(t, one.Value.Errors, name)
 		}
 	}
 }

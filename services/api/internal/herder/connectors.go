@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/controlplane/wire"
 )
 
 // CreateRequest is a connector as a client describes it.
@@ -128,7 +129,7 @@ func (h *Herder) accept(ctx context.Context, name string, config cluster.Config,
 
 // checked is a configuration to store, after validation.
 func (h *Herder) checked(ctx context.Context, name string, config cluster.Config, by cluster.Author) (cluster.NewConnector, error) {
-	infos, plug, err := h.check(ctx, config)
+	infos, plug, err := h.check(ctx, wire.ValidateRequest{Config: config, OnlyErrors: true})
 	if err != nil {
 		return cluster.NewConnector{}, err
 	}

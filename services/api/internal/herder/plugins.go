@@ -174,7 +174,7 @@ func (h *Herder) Validate(ctx context.Context, pluginName string, config cluster
 	if ok && !strings.HasSuffix(strip(class), strip(pluginName)) {
 		return validate.Infos{}, cluster.Errorf(cluster.Invalid, "Included connector type %s does not match request type %s", class, pluginName)
 	}
-	infos, _, err := h.check(ctx, config)
+	infos, _, err := h.check(ctx, wire.ValidateRequest{Config: config})
 	if r, refused := errors.AsType[*validate.Refusal](err); refused {
 		err = cluster.Errorf(cluster.Failed, "%s: %s", r.Class, r.Message)
 	}
@@ -183,25 +183,25 @@ func (h *Herder) Validate(ctx context.Context, pluginName string, config cluster
 
 // check validates a configuration: a runner that has the plugin is asked; when none answers, the stored definition decides.
 // An error means that the configuration could not be checked at all.
-func (h *Herder) check(ctx context.Context, config cluster.Config) (validate.Infos, cluster.PluginRef, error) {
+func (h *Herder) check(ctx context.Context, q wire.ValidateRequest) (validate.Infos, cluster.PluginRef, error) {
 	c, err := h.catalog(ctx)
 	if err != nil {
 		return validate.Infos{}, cluster.PluginRef{}, err
 	}
-	i, err := validate.Find(c.index, config)
+	i, err := validate.Find(c.index, q.Config)
 	if err != nil {
 		return validate.Infos{}, cluster.PluginRef{}, refused(err)
 	}
-	infos, err := h.ask(ctx, c.records[i].Class, config)
+	infos, err := h.ask(ctx, c.records[i].Class, q)
 	switch {
 	case err == nil:
 	case errors.Is(err, wire.ErrNobody):
-		infos, err = c.validate(config)
+		infos, err = c.validate(q.Config)
 	case cluster.Is(err, cluster.Unavailable), cluster.Is(err, cluster.Timeout):
 		h.log.Warn("no runner validates, the stored definition decides", slog.String(obs.KeyPlugin, c.records[i].Class), slog.Any(obs.KeyErr, err))
-		infos, err = c.validate(config)
+		infos, err = c.validate(q.Config)
 	}
-	return infos, c.version(i, config), refused(err)
+	return infos, c.version(i, q.Config), refused(err)
 }
 
 // refused gives the reason why a configuration could not be checked the code and text that users see.
@@ -232,8 +232,8 @@ const (
 )
 
 // ask asks a runner that has the plugin.
-func (h *Herder) ask(ctx context.Context, class string, config cluster.Config) (infos validate.Infos, err error) {
-	msg, err := wire.Encode(wire.KindValidate, uuid.NewString(), wire.ValidateRequest{Config: config})
+func (h *Herder) ask(ctx context.Context, class string, q wire.ValidateRequest) (infos validate.Infos, err error) {
+	msg, err := wire.Encode(wire.KindValidate, uuid.NewString(), q)
 	if err != nil {
 		return infos, err
 	}

@@ -46,7 +46,9 @@ func (w *world) serve(answer func(ctx context.Context, q wire.ValidateRequest) (
 func TestValidate_asks_a_runner_that_has_the_plugin(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	var short []bool // what was asked for
 	w.serve(func(_ context.Context, q wire.ValidateRequest) (validate.Infos, error) {
+		short = append(short, q.OnlyErrors)
 		items, _ := q.Config.Get("items")
 		if items == "13" {
 			return validate.Infos{ErrorCount: 1, Configs: []validate.Info{{Value: &validate.ValueInfo{Name: "items", Errors: []string{"13 brings bad luck"}}}}}, nil
@@ -59,6 +61,7 @@ func TestValidate_asks_a_runner_that_has_the_plugin(t *testing.T) {
 	_, _, err = w.Create(t.Context(), herder.CreateRequest{Name: "list", Config: list("items", "13"), By: by})
 	w.refused(err, cluster.Invalid, "13 brings bad luck")
 	w.create("list")
+	require.Equal(t, []bool{false, true, true}, short, "who creates one wants to know the errors alone")
 }
 
 // Time is simulated.
