@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -59,6 +60,7 @@ type Consumer struct {
 	group, instance string
 	handler         Handler
 	reset           string // auto.offset.reset
+	cooperative     bool   // how partitions move
 	maxAge          string // metadata.max.age.ms
 
 	parts     map[TopicPartition]*part
@@ -138,8 +140,10 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 	if reset == "" {
 		reset = consumerDefaults["auto.offset.reset"]
 	}
+	strategy := cmp.Or(cc.Client["partition.assignment.strategy"], consumerDefaults["partition.assignment.strategy"])
 	return &Consumer{
-		client: c, k: kc, h: h, batches: batches, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
+		cooperative: strings.Contains(strategy, "cooperative"), // the library mixes none
+		client:      c, k: kc, h: h, batches: batches, group: cc.Group, instance: cc.InstanceID, handler: cc.Rebalance, reset: reset,
 		maxAge: cc.Client["metadata.max.age.ms"], maxBytes: cmp.Or(cc.MaxBytes, 16<<20),
 		maxPoll: maxPoll, config: cc.Client,
 		parts: map[TopicPartition]*part{}, wake: make(chan struct{}, 1), closed: make(chan struct{}),
@@ -531,6 +535,7 @@ func (c *Consumer) Close(ctx context.Context) error {
 			if c.batches != nil {
 				c.batches.close()
 			}
+			c.h.leave(c.cooperative)
 			_ = c.k.Close() // a fenced member's close says so once more
 			c.closeLogs()
 		}()

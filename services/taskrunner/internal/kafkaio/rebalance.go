@@ -9,10 +9,10 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// rebalance is the library's callback; it runs inside the library's Poll, and in Close.
+// rebalance is the library's callback; it runs inside the library's Poll.
 func (c *Consumer) rebalance(ev kafka.Event) {
-	cooperative := c.k.GetRebalanceProtocol() == "COOPERATIVE"
-	if c.isShut() { // Close's goroutine: the library only wants its partitions back
+	cooperative := c.cooperative
+	if c.isShut() { // Close waits for this Poll: the library only wants its partitions back
 		switch e := ev.(type) {
 		case kafka.AssignedPartitions, kafka.RevokedPartitions:
 			if r, ok := e.(kafka.RevokedPartitions); ok && cooperative {

@@ -30,6 +30,9 @@ type lanes struct {
 	all   []*lane
 	each  time.Duration // that a record takes in turn
 	until int           // batches until that is measured again
+
+	begun []kafkaio.Record // what is being converted beside the task
+	busy  sync.WaitGroup
 }
 
 // lane belongs to one goroutine at a time.
@@ -40,9 +43,14 @@ type lane struct {
 	done int // records of its run before the first that failed
 }
 
+// long tells whether a batch is worth more than one goroutine, as far as is known.
+func (l *lanes) long(records int) bool {
+	return l.may && records >= 2*laneLeast && l.each >= laneWorth && runtime.GOMAXPROCS(0) > 1
+}
+
 // worth tells whether a batch is to be spread.
 func (l *lanes) worth(records int) bool {
-	if !l.may || records < 2*laneLeast || l.each < laneWorth || runtime.GOMAXPROCS(0) == 1 {
+	if !l.long(records) {
 		return false
 	}
 	l.until--
@@ -63,29 +71,78 @@ func (l *lanes) close(log *slog.Logger) {
 	l.all = nil
 }
 
-// spread is oneByOne on all cores.
-func (p *Pipeline) spread(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
-	n := min(runtime.GOMAXPROCS(0), maxLanes, len(in)/laneLeast)
-	for len(p.lanes.all) < n {
+// Worth tells whether so many records take long enough to be converted by Begin while the task does something else.
+func (p *Pipeline) Worth(records int) bool { return p.lanes.long(records) }
+
+// Begin begins to convert what Sink is given next, beside the task. The records must stay as they are until then, or until
+// Forget. It judges nothing and has no effect that could be seen: that is Sink's.
+func (p *Pipeline) Begin(in []kafkaio.Record) {
+	p.Forget()
+	if p.lanes.worth(len(in)) && p.open(in) {
+		p.lanes.begun = in
+		p.lanes.start(in, lanesOf(in))
+	}
+}
+
+// Forget gives up what Begin began: Sink will not be given it.
+func (p *Pipeline) Forget() {
+	p.lanes.busy.Wait()
+	if p.lanes.begun == nil {
+		return
+	}
+	p.lanes.begun = nil
+	for _, l := range p.lanes.all {
+		clear(l.out)
+	}
+}
+
+// lanesOf is how many lanes a batch is spread over.
+func lanesOf(in []kafkaio.Record) int { return min(runtime.GOMAXPROCS(0), maxLanes, len(in)/laneLeast) }
+
+// runOf is the part of a batch that is lane i's, of n.
+func runOf(in []kafkaio.Record, i, n int) []kafkaio.Record { return in[len(in)*i/n : len(in)*(i+1)/n] }
+
+// open makes the lanes that a batch needs; false when they can't be made.
+func (p *Pipeline) open(in []kafkaio.Record) bool {
+	for len(p.lanes.all) < lanesOf(in) {
 		o := p.options
 		o.Metrics = connectmetrics.Alone() // they are counted already
 		again, err := newPlugins(o)
 		if err != nil {
 			p.lanes.may = false // as it was made before, this is not the configuration's fault
 			p.tol.log.Warn("records are converted in turn, since converters could not be made again", slog.Any("err", err))
-			return p.oneByOne(ctx, in, out)
+			return false
 		}
 		p.lanes.all = append(p.lanes.all, &lane{plugins: again})
 	}
-	run := func(i int) []kafkaio.Record { return in[len(in)*i/n : len(in)*(i+1)/n] }
-	var wg sync.WaitGroup
-	for i := range n - 1 {
-		wg.Go(func() { p.lanes.all[i].convert(run(i)) })
+	return true
+}
+
+// start has the first of the lanes that a batch is spread over convert their parts.
+func (l *lanes) start(in []kafkaio.Record, first int) {
+	n := lanesOf(in)
+	for i := range first {
+		l.busy.Go(func() { l.all[i].convert(runOf(in, i, n)) })
 	}
-	p.lanes.all[n-1].convert(run(n - 1)) // this goroutine has a core, too
-	wg.Wait()
+}
+
+// spread is oneByOne on all cores.
+func (p *Pipeline) spread(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
+	if !p.open(in) {
+		return p.oneByOne(ctx, in, out)
+	}
+	last := lanesOf(in) - 1
+	p.lanes.start(in, last)
+	p.lanes.all[last].convert(runOf(in, last, last+1)) // this goroutine has a core, too
+	return p.collect(ctx, in, out)
+}
+
+// collect waits for the lanes and judges what they met.
+func (p *Pipeline) collect(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error) {
+	p.lanes.busy.Wait()
+	n := lanesOf(in)
 	for i, l := range p.lanes.all[:n] {
-		part := run(i)
+		part := runOf(in, i, n)
 		p.useAll(part[:l.done])
 		out = append(out, l.out...)
 		clear(l.out)

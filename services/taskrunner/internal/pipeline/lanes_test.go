@@ -29,7 +29,7 @@ func TestLanes_come_out_as_one_by_one(t *testing.T) {
 	failed := 0
 	for seed := range uint64(30) {
 		rng := rand.New(rand.NewPCG(seed, 9))
-		in := make([]kafkaio.Record, pipeline.LeastSpread+rng.IntN(1500))
+		in := make([]kafkaio.Record, 2*pipeline.LeastSpread+rng.IntN(1500))
 		bad := []int{0, 1, 40}[seed%3] // of a thousand
 		for i := range in {
 			in[i] = kafkaio.Record{Topic: fmt.Sprint("t", rng.IntN(2)), Offset: int64(i), Key: []byte("k"), Value: order(i), Timestamp: 5}
@@ -45,7 +45,7 @@ func TestLanes_come_out_as_one_by_one(t *testing.T) {
 			}
 		}
 		for _, tolerance := range []string{"none", "all"} {
-			through := func(spread bool) (out []record.Sink, dead *letters, used []string, err error) {
+			through := func(spread, early bool) (out []record.Sink, dead *letters, used []string, err error) {
 				dead = &letters{}
 				config := three("false")
 				config["errors.tolerance"], config["errors.deadletterqueue.topic.name"] = tolerance, "dlq"
@@ -57,11 +57,28 @@ func TestLanes_come_out_as_one_by_one(t *testing.T) {
 				require.NoError(t, err)
 				defer p.Close()
 				p.Spread(spread)
-				out, err = p.Sink(t.Context(), in, nil)
+				if !early {
+					out, err = p.Sink(t.Context(), in, nil)
+					return out, dead, used, err
+				}
+				half := len(in) / 2
+				if out, err = p.Sink(t.Context(), in[:half], nil); err != nil {
+					return out, dead, used, err
+				}
+				require.True(t, p.Worth(len(in)))
+				p.Begin(in)
+				p.Forget() // as if they had been given back
+				p.Begin(in[half:])
+				sizes := 0
+				for i := range out { // as a plugin does meanwhile
+					sizes += len(data.Text(out[i].Value))
+				}
+				require.NotZero(t, sizes)
+				out, err = p.Sink(t.Context(), in[half:], out)
 				return out, dead, used, err
 			}
-			turn, turnLetters, turnUsed, turnErr := through(false)
-			lanes, lanesLetters, lanesUsed, lanesErr := through(true)
+			turn, turnLetters, turnUsed, turnErr := through(false, false)
+			lanes, lanesLetters, lanesUsed, lanesErr := through(true, seed%2 == 1)
 			require.Equal(t, fmt.Sprint(turnErr), fmt.Sprint(lanesErr), "seed %d", seed)
 			if turnErr != nil {
 				failed++

@@ -85,6 +85,7 @@ func (p *Pipeline) within(ctx context.Context) {
 
 // Close releases converters and transformations. What was set aside must have been settled before.
 func (p *Pipeline) Close() {
+	p.Forget()
 	p.close(p.tol.log)
 	p.lanes.close(p.tol.log)
 	p.tol.close()
@@ -96,6 +97,11 @@ func (p *Pipeline) Sink(ctx context.Context, in []kafkaio.Record, out []record.S
 	p.keep(in)
 	p.within(ctx)
 	defer p.tol.tell(ctx, false)
+	if begun := p.lanes.begun; len(begun) > 0 && len(begun) == len(in) && &begun[0] == &in[0] {
+		p.lanes.begun = nil
+		return p.collect(ctx, in, out)
+	}
+	p.Forget()
 	if p.lanes.worth(len(in)) {
 		return p.spread(ctx, in, out)
 	}

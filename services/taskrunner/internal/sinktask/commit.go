@@ -138,6 +138,9 @@ func clone(o sink.Offsets) sink.Offsets {
 
 // rewind goes back to the last commit; what the plugin refused for now is among what comes again.
 func (t *task) rewind() error {
+	if err := t.giveBack(); err != nil {
+		return err
+	}
 	back := t.pos.rewind()
 	clear(t.batch)
 	t.batch = t.batch[:0]
@@ -157,6 +160,9 @@ func (t *task) closePartitions(parts []record.TopicPartition, commit bool) error
 	t.seq++ // the answer of a commit that is on its way is stale now: this one follows it and holds all it held
 	t.committing = false
 	defer t.drop(parts)
+	if err := t.giveBack(parts...); err != nil {
+		return err
+	}
 	var offsets sink.Offsets
 	if commit {
 		var err error

@@ -24,7 +24,10 @@ import (
 	"github.com/millrace/millrace/tests/servers"
 )
 
-var _ ErrantPipeline = (*pipeline.Pipeline)(nil) // the real one fits
+var (
+	_ ErrantPipeline = (*pipeline.Pipeline)(nil) // the real one fits
+	_ EarlyPipeline  = (*pipeline.Pipeline)(nil)
+)
 
 // onBrokers runs a test against the embedded broker and a real one.
 func onBrokers(t *testing.T, test func(t *testing.T, bootstrap string)) {
@@ -147,7 +150,9 @@ func (w *world) startTask(setup func(p *fakePlugin, d *Deps)) *running {
 		ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) {
 			return kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil
 		},
-		Pipeline:      func(context.Context, Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
+		Pipeline: func(context.Context, Settings) (Pipeline, error) {
+			return newEarly(&passing{events: &events{}}, 2), nil
+		},
 		FlushInterval: 100 * time.Millisecond, FlushTimeout: patience, ShutdownTimeout: patience,
 	}
 	if setup != nil {

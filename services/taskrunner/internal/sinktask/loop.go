@@ -41,6 +41,7 @@ type task struct {
 	endContext context.CancelFunc // of the context Start was given
 	pipe       Pipeline
 	errant     ErrantPipeline // nil when the pipeline sets nothing aside
+	early      EarlyPipeline  // nil when nothing is to be read ahead
 	consumer   Consumer       // nil while the task is parked
 	seat       seat
 	size       int // of a batch at most
@@ -48,10 +49,12 @@ type task struct {
 	idle       idleness
 
 	pos     *positions
-	raw     []kafkaio.Record
-	batch   []record.Sink // to be put; kept while the plugin refuses it
-	refused int           // how often in a row
-	retryAt time.Time     // when it is offered again
+	raw     []kafkaio.Record // for the next Poll
+	spare   []kafkaio.Record // in turn with raw
+	ahead   []kafkaio.Record // polled, and not yet of the batch
+	batch   []record.Sink    // to be put; kept while the plugin refuses it
+	refused int              // how often in a row
+	retryAt time.Time        // when it is offered again
 	target  cluster.TargetState
 	targets chan cluster.TargetState
 
@@ -175,6 +178,7 @@ func (t *task) prepare(take context.Context) error {
 		return err
 	}
 	t.errant, _ = t.pipe.(ErrantPipeline)
+	t.early, _ = t.pipe.(EarlyPipeline)
 	t.group = Group(t.spec.Name, t.client)
 	t.size = size
 	if err := t.subscribeTo(); err != nil {
@@ -281,11 +285,7 @@ func (t *task) turn() error {
 	if !t.looked.IsZero() && kafkaio.Elapsed(t.looked, now) >= t.Doubt {
 		t.doubting = true // a long put, or a freeze
 	}
-	recs, err := t.consumer.Poll(t.do, t.patience(now), t.raw)
-	t.looked = time.Now()
-	if len(recs) == cap(t.raw) && cap(t.raw) < t.size {
-		t.raw = make([]kafkaio.Record, 0, min(t.size, 4*cap(t.raw))) // most tasks never need it
-	}
+	recs, err := t.next(now)
 	if err == nil {
 		err = t.fenced
 	}
@@ -299,6 +299,9 @@ func (t *task) turn() error {
 	t.complain()
 	if err := t.convert(recs); err != nil {
 		return err
+	}
+	if len(t.ahead) > 0 {
+		t.early.Begin(t.ahead)
 	}
 	if t.consumer.Stalled() >= t.Doubt {
 		t.doubting = true

@@ -91,7 +91,9 @@ func beSlow(bootstrap, topic string) error {
 		ConsumerConfig: func(map[string]string, cluster.JobID, string) (kafkaio.Config, error) {
 			return kafkaio.Config{"bootstrap.servers": bootstrap}, nil
 		},
-		Pipeline: func(context.Context, Settings) (Pipeline, error) { return &passing{events: &events{}}, nil },
+		Pipeline: func(context.Context, Settings) (Pipeline, error) {
+			return newEarly(&passing{events: &events{}}, 2), nil
+		},
 	}
 	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: topic + slowPause.String(), Target: cluster.Started, TaskCount: 1, Config: cluster.ConfigOf(map[string]string{"topics": topic})}
 	in, err := New(d)(spec)

@@ -55,7 +55,7 @@ func (t *task) busy() bool {
 		leaving = true
 	default:
 	}
-	return !t.joined || leaving || len(t.batch) > 0 || t.refused > 0 || t.committing || t.requested || len(t.pluginPaused) > 0 ||
+	return !t.joined || leaving || len(t.batch)+len(t.ahead) > 0 || t.refused > 0 || t.committing || t.requested || len(t.pluginPaused) > 0 ||
 		len(t.rewinds) > 0 || t.timeout != none
 }
 
@@ -116,7 +116,7 @@ func (t *task) dropClient() {
 	}
 	t.consumer = nil
 	t.seat.take(nil)
-	t.raw, t.batch = nil, nil
+	t.raw, t.spare, t.ahead, t.batch = nil, nil, nil, nil
 }
 
 // park gives the client back if all is done, and comes back when there is something to do again, or the task is to end. When not

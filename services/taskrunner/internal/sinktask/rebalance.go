@@ -61,6 +61,9 @@ func (t *task) applyHolds() error {
 		}
 	}
 	if len(pause) > 0 {
+		if err := t.giveBack(); err != nil {
+			return err
+		}
 		if err := t.consumer.Pause(pause); err != nil {
 			return err
 		}
@@ -87,6 +90,9 @@ func (t *task) applyRewinds() error {
 	t.rewinds = nil
 	if len(to) == 0 {
 		return nil
+	}
+	if err := t.giveBack(); err != nil {
+		return err
 	}
 	t.pos.seek(to)
 	return t.consumer.Seek(to)

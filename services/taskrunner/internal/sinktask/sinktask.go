@@ -2,9 +2,9 @@
 // hands them to the plugin, and commits what the plugin says is durable.
 //
 // Start reading at Deps and New, then loop.go (one turn of the loop), commit.go (when and what is committed), rebalance.go
-// (partitions come and go), redeliver.go (a batch the plugin refused for now), park.go (a task
-// without a client), and positions.go, the pure core that keeps
-// the three positions of each partition. One goroutine does all of it.
+// (partitions come and go), redeliver.go (a batch the plugin refused for now), ahead.go (what is
+// read while a batch is put), park.go (a task without a client), and positions.go, the pure core that keeps the three positions
+// of each partition. One goroutine does all of it.
 //
 // Taking over from another holder goes: take the fence, read the position, start (Invariant 4). The plugin's Start comes
 // before, as in Kafka Connect, so that a broken configuration shows at once; but Open and Put, by which anything takes
@@ -52,7 +52,7 @@ type Consumer interface {
 }
 
 // Pipeline turns consumed records into what the plugin is given. Records that were dropped or set aside are absent from the
-// answer. A Pipeline may also be an ErrantPipeline.
+// answer. A Pipeline may also be an ErrantPipeline or an EarlyPipeline.
 type Pipeline interface {
 	Sink(ctx context.Context, in []kafkaio.Record, out []record.Sink) ([]record.Sink, error)
 	Close()
@@ -66,6 +66,16 @@ type ErrantPipeline interface {
 	Settle(ctx context.Context) error
 	// Exceeded is the error of a report that went beyond the tolerance, also when the plugin has swallowed it.
 	Exceeded() error
+}
+
+// EarlyPipeline is a Pipeline that converts records while the task is busy otherwise.
+type EarlyPipeline interface {
+	// Worth tells whether so many records are to be given to Begin.
+	Worth(records int) bool
+	// Begin begins with what Sink is given next; it stays as it is until then, or until Forget.
+	Begin(in []kafkaio.Record)
+	// Forget gives up what Begin began.
+	Forget()
 }
 
 // Settings are a job's resolved settings, for the factories in Deps.
