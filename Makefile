@@ -49,6 +49,10 @@ bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make ben
 bench/compare: ## measure one benchmark and compare it with what docs/bench keeps; fails where a ratio is worse beyond the spread: make bench/compare BENCH=B1, or RESULT=FILE for what a benchmark has printed
 	@go run ./tests/bench -compare docs/bench $(if $(RESULT),-result $(RESULT),$(BENCH))
 
+.PHONY: fuzz
+fuzz: ## run every fuzzer for FUZZTIME (60s)
+	@./tools/fuzz.sh $(or $(FUZZTIME),60s)
+
 .PHONY: hostile
 hostile: ## send the REST API REQUESTS (1,000,000) malformed and odd requests
 	go test ./services/api/internal/httpapi -run TestHostile -v -timeout 30m -hostile $(or $(REQUESTS),1000000)
@@ -117,3 +121,4 @@ lint: $(LINT) ## golangci-lint with the import fences, over all modules
 
 .PHONY: verify
 verify: fmt/check modsync/check vet lint test ## everything CI runs, in CI's order
+	@./tools/fuzz.sh 2s
