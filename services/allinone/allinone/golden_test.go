@@ -144,8 +144,11 @@ func playToTheEnd(t *testing.T, p *rest.Player, file string) {
 		var lines sync.WaitGroup
 		defer lines.Wait()
 		defer cancel()
-		lines.Go(func() { // a task that is about to end may still read some
+		lines.Go(func() { // a task that is about to end may still read some, for its topic
 			for p.Append("in-tt", "one more\n") && sleep.For(ctx, 100*time.Millisecond) {
+				if err := p.ResetTopics(ctx, "{{RUN}}-ts", "{{RUN}}-t-tt"); err != nil && ctx.Err() == nil {
+					t.Errorf("resetting the topics: %v", err)
+				}
 			}
 		})
 	}

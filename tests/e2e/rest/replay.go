@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"context"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -197,6 +198,36 @@ func (p *Player) Append(name, text string) bool {
 	}
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close()) == nil
+}
+
+// ResetTopics has a connector's topics forgotten if a topic is among them. Both may have {{RUN}} in them.
+func (p *Player) ResetTopics(ctx context.Context, connector, topic string) error {
+	connector, topic = p.fill(connector), p.fill(topic)
+	url := p.target.Base + "/connectors/" + connector + "/topics"
+	ask := func(method, url string) ([]byte, error) {
+		r, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
+		if err != nil {
+			return nil, err
+		}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			return nil, err
+		}
+		b, err := io.ReadAll(res.Body)
+		return b, errors.Join(err, res.Body.Close())
+	}
+	b, err := ask(http.MethodGet, url)
+	if err != nil {
+		return err
+	}
+	var all map[string]struct{ Topics []string }
+	if err := json.Unmarshal(b, &all); err != nil {
+		return fmt.Errorf("%s: %w", b, err)
+	}
+	if slices.Contains(all[connector].Topics, topic) {
+		_, err = ask(http.MethodPut, url+"/reset")
+	}
+	return err
 }
 
 // Play plays up to the row with an id, or to the end.

@@ -12,14 +12,18 @@ import (
 // as not read until then: nothing of the task's positions knows them. Whatever changes what is to be read next (a pause, a
 // rewind, a refused batch, partitions that go) gives them back: reading goes on at the first of them.
 
-// next are the records whose turn it is. It polls in any case, since all that Kafka has to say comes in there.
+// next are the records whose turn it is. It polls nearly always, since all that Kafka has to say comes in there.
 func (t *task) next(now time.Time) ([]kafkaio.Record, error) {
 	if len(t.ahead) == 0 {
 		recs, err := t.poll(t.patience(now))
-		if err != nil || !t.mayReadAhead(len(recs)) {
+		if err != nil || !t.mayReadAhead(recs) {
 			return recs, err
 		}
 		t.keepAhead(recs)
+	} else if large(t.ahead) {
+		recs := t.ahead // without a Poll, which could bring as much again; the next turn polls
+		t.ahead = nil
+		return recs, nil
 	}
 	later, err := t.poll(0)
 	if err != nil {
@@ -48,9 +52,21 @@ func (t *task) keepAhead(recs []kafkaio.Record) {
 }
 
 // mayReadAhead tells whether so many records are worth it, and nothing holds them.
-func (t *task) mayReadAhead(records int) bool {
+func (t *task) mayReadAhead(recs []kafkaio.Record) bool {
 	return t.early != nil && t.target == cluster.Started && len(t.batch) == 0 && t.refused == 0 && len(t.pluginPaused) == 0 &&
-		len(t.rewinds) == 0 && t.early.Worth(records)
+		len(t.rewinds) == 0 && t.early.Worth(len(recs)) && !large(recs)
+}
+
+// aheadBytes is what a task may hold besides a batch as large as they get.
+const aheadBytes = 4 << 20
+
+// large tells whether nothing is to be held beside these records.
+func large(recs []kafkaio.Record) bool {
+	size := 0
+	for i := range recs {
+		size += len(recs[i].Key) + len(recs[i].Value)
+	}
+	return size > aheadBytes
 }
 
 // giveBack forgets what was read ahead, to be read again; but not what is of partitions that go.
