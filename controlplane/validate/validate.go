@@ -363,7 +363,6 @@ func (c *check) nulls() {
 	}
 }
 
-// connector asks the connector's own check, once its keys are fine by themselves.
 // recommend adds what the connector itself recommends.
 func (c *check) recommend() {
 	if c.instance == nil {
@@ -376,6 +375,7 @@ func (c *check) recommend() {
 	}
 }
 
+// connector asks the connector's own check, once its keys are fine by themselves.
 func (c *check) connector() {
 	if c.instance == nil {
 		return

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,15 +90,8 @@ func startOne(ctx context.Context, binary, data string) (*exec.Cmd, time.Duratio
 }
 
 func healthy(ctx context.Context, addr string) bool {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/health", nil)
-	if err != nil {
-		return false
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return false
-	}
-	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
+	body, err := get(ctx, "http://"+addr+"/health")
+	return err == nil && body.Close() == nil
 }
 
 func stopOne(p *exec.Cmd) error {

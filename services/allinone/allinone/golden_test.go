@@ -146,7 +146,7 @@ func playToTheEnd(t *testing.T, p *rest.Player, file string) {
 		defer cancel()
 		lines.Go(func() { // a task that is about to end may still read some, for its topic
 			for p.Append("in-tt", "one more\n") && sleep.For(ctx, 100*time.Millisecond) {
-				if err := p.ResetTopics(ctx, "{{RUN}}-ts", "{{RUN}}-t-tt"); err != nil && ctx.Err() == nil {
+				if err := p.ResetTopics("{{RUN}}-ts", "{{RUN}}-t-tt"); err != nil && ctx.Err() == nil {
 					t.Errorf("resetting the topics: %v", err)
 				}
 			}

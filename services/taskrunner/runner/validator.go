@@ -81,7 +81,7 @@ func (f *factories) validate(ctx context.Context, q wire.ValidateRequest) (wire.
 	}
 	infos, err := validate.Connector(validate.Request{Config: cfg, Resolved: resolved, Worker: &f.facts, Refuse: clientconf.Refused,
 		Plugins:  validate.Catalog{Index: f.plugins.Index(), Def: func(i int) (*config.Def, error) { return all[i].Def, nil }},
-		Instance: func(i int) validate.Instance { return checked{ctx, all[i].NewConnector()} }})
+		Instance: func(i int) validate.Instance { return checked{ctx, all[i].NewConnector(), q.OnlyErrors} }})
 	if err != nil {
 		return refused(err)
 	}
@@ -105,6 +105,8 @@ func refused(err error) (wire.ValidateReply, error) {
 type checked struct {
 	ctx  context.Context //nolint:containedctx // it lives as long as the question
 	conn connector.Connector
+	// onlyErrors: nobody will see what it recommends, for which it may ask a database.
+	onlyErrors bool
 }
 
 func (c checked) Check(config map[string]string) (found []validate.Finding) {
@@ -117,7 +119,7 @@ func (c checked) Check(config map[string]string) (found []validate.Finding) {
 }
 
 func (c checked) Recommend(config map[string]string) map[string][]string {
-	if r, ok := c.conn.(connector.Recommender); ok {
+	if r, ok := c.conn.(connector.Recommender); ok && !c.onlyErrors {
 		return r.Recommend(c.ctx, config)
 	}
 	return nil

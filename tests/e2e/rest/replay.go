@@ -10,7 +10,6 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"context"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -201,22 +200,11 @@ func (p *Player) Append(name, text string) bool {
 }
 
 // ResetTopics has a connector's topics forgotten if a topic is among them. Both may have {{RUN}} in them.
-func (p *Player) ResetTopics(ctx context.Context, connector, topic string) error {
+func (p *Player) ResetTopics(connector, topic string) error {
 	connector, topic = p.fill(connector), p.fill(topic)
-	url := p.target.Base + "/connectors/" + connector + "/topics"
-	ask := func(method, url string) ([]byte, error) {
-		r, err := http.NewRequestWithContext(ctx, method, url, http.NoBody)
-		if err != nil {
-			return nil, err
-		}
-		res, err := http.DefaultClient.Do(r)
-		if err != nil {
-			return nil, err
-		}
-		b, err := io.ReadAll(res.Body)
-		return b, errors.Join(err, res.Body.Close())
-	}
-	b, err := ask(http.MethodGet, url)
+	var ask row
+	ask.Request.Method, ask.Request.Path = http.MethodGet, "/connectors/"+connector+"/topics"
+	_, _, b, err := p.send(ask)
 	if err != nil {
 		return err
 	}
@@ -225,7 +213,8 @@ func (p *Player) ResetTopics(ctx context.Context, connector, topic string) error
 		return fmt.Errorf("%s: %w", b, err)
 	}
 	if slices.Contains(all[connector].Topics, topic) {
-		_, err = ask(http.MethodPut, url+"/reset")
+		ask.Request.Method, ask.Request.Path = http.MethodPut, ask.Request.Path+"/reset"
+		_, _, _, err = p.send(ask)
 	}
 	return err
 }

@@ -80,14 +80,12 @@ func appendEscaped(b []byte, text string) []byte {
 	return append(b, text[from:]...)
 }
 
-// appendPostgres appends a value as PostgreSQL reads it, without quotes.
+// appendPostgres appends a value as PostgreSQL reads it, without quotes. Texts and bytes come here only as times.
 func (s *settings) appendPostgres(b []byte, f *field, v any) ([]byte, error) {
 	if !f.ts && (s.complex != complexJSON || !isComplex(f.schema, f.of)) {
 		switch v := v.(type) {
-		case string, bool, int8, int16, int32, int64, data.Decimal:
+		case bool, int8, int16, int32, int64, data.Decimal:
 			return data.AppendText(b, v), nil
-		case []byte:
-			return hex.AppendEncode(append(b, '\\', 'x'), v), nil
 		case float32:
 			return appendFloat(b, float64(v), 32), nil
 		case float64:

@@ -112,11 +112,14 @@ func (s *settings) judgeApproach() []connector.Finding {
 	return nil
 }
 
+// behindComments is where a statement begins.
+const behindComments = `(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*`
+
 // beginning is what statements that give rows begin with, behind comments.
-var beginning = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:\(|(?:select|with|exec|execute|call|values|table)\b)`)
+var beginning = regexp.MustCompile(behindComments + `(?:\(|(?:select|with|exec|execute|call|values|table)\b)`)
 
 // called finds the statements that give rows and can't be put in parentheses.
-var called = regexp.MustCompile(`(?is)^(?:\s|--[^\n]*\n|/\*.*?\*/)*(?:exec|execute|call)\b`)
+var called = regexp.MustCompile(behindComments + `(?:exec|execute|call)\b`)
 
 // checked is the query as the database is asked whether it is one.
 func (s *settings) checked() string {

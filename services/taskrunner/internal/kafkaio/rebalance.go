@@ -11,11 +11,10 @@ import (
 
 // rebalance is the library's callback; it runs inside the library's Poll.
 func (c *Consumer) rebalance(ev kafka.Event) {
-	cooperative := c.cooperative
 	if c.isShut() { // Close waits for this Poll: the library only wants its partitions back
 		switch e := ev.(type) {
 		case kafka.AssignedPartitions, kafka.RevokedPartitions:
-			if r, ok := e.(kafka.RevokedPartitions); ok && cooperative {
+			if r, ok := e.(kafka.RevokedPartitions); ok && c.cooperative {
 				_ = c.k.IncrementalUnassign(r.Partitions)
 			} else {
 				_ = c.k.Unassign()
@@ -33,7 +32,7 @@ func (c *Consumer) rebalance(ev kafka.Event) {
 				c.batches.attach(fromKafka(k))
 			}
 		}
-		if cooperative {
+		if c.cooperative {
 			err = c.k.IncrementalAssign(list)
 		} else {
 			err = c.k.Assign(list)
@@ -41,7 +40,7 @@ func (c *Consumer) rebalance(ev kafka.Event) {
 		c.started(list)
 	case kafka.RevokedPartitions:
 		c.revoked(e.Partitions)
-		if cooperative {
+		if c.cooperative {
 			err = c.k.IncrementalUnassign(e.Partitions)
 		} else {
 			err = c.k.Unassign()
