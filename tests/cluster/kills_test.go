@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestKills_at_least_once(t *testing.T) {
 	killedSource(t, f)
 }
 
-// The same where sinks are parked between two records: runners die with parked tasks, and with tasks that are about to be parked
+// The same where sinks and sources are parked between two records: runners die with parked tasks, and with tasks that are about to be parked
 // or wake.
 func TestKills_parked(t *testing.T) {
 	if testing.Short() {
@@ -54,14 +55,16 @@ func TestKills_parked(t *testing.T) {
 	f.sound(t)
 	f.until(t, settled, func(ctx context.Context) error {
 		for _, r := range f.Runners {
-			wakes, err := r.Metric(ctx, "millrace_runner_task_wakes_total")
-			if err != nil || wakes == 0 {
-				return errors.Join(fmt.Errorf("%s has woken %v tasks", r.Name, wakes), err)
+			for _, reason := range []string{"data", "records"} { // sinks and sources
+				wakes, err := r.Metric(ctx, fmt.Sprintf("millrace_runner_task_wakes_total{reason=%q}", reason))
+				if err != nil || wakes == 0 {
+					return errors.Join(fmt.Errorf("%s has woken %v tasks since there were %s", r.Name, wakes, reason), err)
+				}
 			}
 		}
 		return nil
 	})
-	killed(t, f)
+	killed(t, f, whileParked...)
 }
 
 // point is a moment in the work of a runner at which it is killed.
@@ -77,9 +80,7 @@ var points = []point{
 		return r
 	}},
 	{"right after a commit became visible", func(t *testing.T, f *fleet, r *cluster.Service) *cluster.Service {
-		p := f.pipeOf(t, r)
-		from := f.watch.Topic(p.topic).Next
-		f.moment(t, func() bool { return f.watch.Topic(p.topic).Next > from })
+		f.newRecord(t, f.pipeOf(t, r))
 		return r
 	}},
 	{"right after a sink wrote", func(t *testing.T, f *fleet, r *cluster.Service) *cluster.Service {
@@ -124,8 +125,33 @@ var points = []point{
 	}},
 }
 
-func killed(t *testing.T, f *fleet) {
+// whileParked are moments at which tasks wake that are parked between two records, of which one comes each second.
+var whileParked = []point{
+	{"while a parked sink wakes", func(t *testing.T, f *fleet, _ *cluster.Service) *cluster.Service {
+		p := f.pipes[rand.N(len(f.pipes))]
+		f.newRecord(t, p)
+		f.lasts(t, rand.N(500*time.Millisecond))
+		return f.holder(t, p.sink)
+	}},
+	{"while a parked source wakes", func(t *testing.T, f *fleet, _ *cluster.Service) *cluster.Service {
+		p := f.pipes[rand.N(len(f.pipes))]
+		r := f.holder(t, p.source)
+		f.newRecord(t, p)
+		f.lasts(t, 850*time.Millisecond+rand.N(250*time.Millisecond)) // the next one is about to be written
+		return r
+	}},
+}
+
+// newRecord waits until one is there for those who read what is committed.
+func (f *fleet) newRecord(t *testing.T, p pipe) {
 	t.Helper()
+	from := f.watch.Topic(p.topic).Next
+	f.moment(t, func() bool { return f.watch.Topic(p.topic).Next > from })
+}
+
+func killed(t *testing.T, f *fleet, more ...point) {
+	t.Helper()
+	points := slices.Concat(more, points)
 	f.sound(t)
 	f.watch.Mark()
 	count := map[string]int{}

@@ -140,7 +140,7 @@ func build(ctx context.Context, dir string, race bool) error {
 	return nil
 }
 
-// Metric is the sum of a metric's series, 0 where there is none.
+// Metric is the sum of a metric's series, or one of them where the name has labels; 0 where there is none.
 func (s *Service) Metric(ctx context.Context, name string) (sum float64, err error) {
 	status, body, err := get(ctx, "http://"+s.Admin+"/metrics")
 	if err == nil && status != 200 {
@@ -151,7 +151,7 @@ func (s *Service) Metric(ctx context.Context, name string) (sum float64, err err
 	}
 	for line := range strings.Lines(string(body)) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if bare, _, _ := strings.Cut(series, "{"); bare == name {
+		if bare, _, _ := strings.Cut(series, "{"); bare == name || series == name {
 			n, err := strconv.ParseFloat(value, 64)
 			if err != nil {
 				return 0, fmt.Errorf("reading %q of %s: %w", line, s.Name, err)

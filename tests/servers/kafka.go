@@ -27,6 +27,8 @@ var kafkaFiles embed.FS
 type KafkaOptions struct {
 	// Dir keeps its data; empty: a temporary folder that Stop removes.
 	Dir string
+	// Properties are more of the broker's settings.
+	Properties map[string]string
 }
 
 // KafkaProcess is a real broker, one node in KRaft mode, in a process of its own.
@@ -72,7 +74,7 @@ func StartKafka(ctx context.Context, o KafkaOptions) (*KafkaProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := k.format(ctx, controller); err != nil {
+	if err := k.format(ctx, controller, o.Properties); err != nil {
 		return nil, err
 	}
 	if err := k.launch(ctx); err != nil {
@@ -82,7 +84,7 @@ func StartKafka(ctx context.Context, o KafkaOptions) (*KafkaProcess, error) {
 }
 
 // format writes the configuration and the empty log folder.
-func (k *KafkaProcess) format(ctx context.Context, controller int) error {
+func (k *KafkaProcess) format(ctx context.Context, controller int, more map[string]string) error {
 	props := strings.NewReplacer("PORT", strconv.Itoa(k.port), "CONTROLLER", strconv.Itoa(controller), "DIR", filepath.Join(k.dir, "logs")).Replace(
 		`process.roles=broker,controller
 node.id=1
@@ -106,6 +108,9 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=16777216
 `)
+	for key, value := range more {
+		props += key + "=" + value + "\n"
+	}
 	if err := os.WriteFile(k.config(), []byte(props), 0o600); err != nil {
 		return err
 	}

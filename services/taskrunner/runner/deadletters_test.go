@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -53,6 +54,7 @@ type letterWorld struct {
 	testing.TB
 	bootstrap, topic, name string
 	logs                   *logs.Buffer
+	worker                 map[string]string // more properties
 	delivered, first       atomic.Int64
 	reg                    *prometheus.Registry
 	took, cpu              time.Duration // of the last run, from the first records to the last
@@ -115,6 +117,7 @@ func (w *letterWorld) run(want int64, config map[string]string) error {
 		NewConnector: func() connector.Connector { return nil }, NewSinkTask: func() sink.Task { return tallying{&w.delivered, w.begun} }})...)
 	require.NoError(w, err)
 	props := map[string]string{"bootstrap.servers": w.bootstrap, "key.converter": "StringConverter", "value.converter.schemas.enable": "false"}
+	maps.Copy(props, w.worker)
 	refs, err := secrets.FromProperties(props, os.LookupEnv, w.logs.Logger())
 	require.NoError(w, err)
 	worker, err := worker.Resolved(props, refs)
@@ -200,7 +203,7 @@ func (w *letterWorld) count(name string) (n float64) {
 	for _, f := range families {
 		if f.GetName() == name {
 			for _, m := range f.GetMetric() {
-				n += m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+				n += m.GetCounter().GetValue() + m.GetUntyped().GetValue() + m.GetGauge().GetValue()
 			}
 		}
 	}
@@ -253,6 +256,28 @@ func TestRuntime_7_4_of_100_000_records_the_bad_one_is_set_aside_and_the_others_
 			require.Equal(c, 1, d.Partitions)
 		}, patience, 20*time.Millisecond)
 		require.Contains(t, w.logs.String(), "Topic "+w.letters()+" doesn't exist. Will attempt to create topic.")
+	})
+}
+
+// A task that is parked has no producer for its dead letters, and takes one again for the next.
+func TestDeadLetters_after_the_task_was_parked(t *testing.T) {
+	t.Parallel()
+	servers.Brokers(t, func(t *testing.T, bootstrap string) {
+		w := newLetterWorld(t, bootstrap)
+		w.worker = map[string]string{"millrace.parking.idle.ms": "100", "consumer.fetch.max.wait.ms": "50"}
+		w.fill(40, 7)
+		done := make(chan error, 1)
+		go func() { done <- w.run(3*39, w.config()) }()
+		for n := range 2 {
+			require.Eventually(t, func() bool {
+				return w.delivered.Load() == int64(n+1)*39 && w.count("millrace_runner_tasks_parked") == 1
+			}, patience, 10*time.Millisecond)
+			require.Len(t, w.set(), n+1)
+			w.fill(40, 9)
+		}
+		require.NoError(t, <-done)
+		require.Len(t, w.set(), 3)
+		require.GreaterOrEqual(t, w.count("millrace_runner_task_wakes_total"), 2.0)
 	})
 }
 

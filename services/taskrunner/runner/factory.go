@@ -76,7 +76,7 @@ func newFactories(cfg Config, w worker.Config, facts cluster.Worker, refs *secre
 			}
 			return h, nil
 		},
-		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask),
+		FlushInterval: w.FlushInterval, FlushTimeout: w.FlushTimeout, ShutdownTimeout: w.TaskShutdownTimeout, Logger: obs.Named(log, obs.LogSourceTask), Parking: f.parking,
 		Producer: func(s sourcetask.Settings, transactionalID string) (sourcetask.Producer, error) {
 			client, err := w.Producer(s.Config, s.Spec.Job, s.Spec.Name, false)
 			if err != nil {
@@ -177,11 +177,13 @@ func (f *factories) deadLetters(ctx context.Context, s sinktask.Settings, topic 
 	if err != nil {
 		return nil, err
 	}
-	p, err := kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, Logger: s.Logger})
-	if err != nil {
-		return nil, err
-	}
-	return pipeline.NewQueue(topic.Name, p, s.Logger, s.Metrics), nil
+	return pipeline.NewQueue(topic.Name, func() (pipeline.Producer, error) {
+		p, err := kafkaio.NewProducer(context.Background(), kafkaio.ProducerConfig{Client: client, Logger: s.Logger})
+		if err != nil {
+			return nil, err // not p: a nil in an interface is not nil
+		}
+		return p, nil
+	}, s.Logger, s.Metrics)
 }
 
 // deadLettersTime is how long a task waits at its start for Kafka to say that the topic of its dead letter queue is there.
@@ -231,11 +233,13 @@ func (f *factories) topics(s sourcetask.Settings) (sourcetask.Topics, error) {
 	if err != nil {
 		return nil, err
 	}
-	admin, err := kafkaio.NewAdmin(client, s.Logger)
-	if err != nil {
-		return nil, err
-	}
-	return sourcetask.NewTopics(groups, admin, client["bootstrap.servers"], s.Logger), nil
+	return sourcetask.NewTopics(groups, func() (sourcetask.Admin, error) {
+		a, err := kafkaio.NewAdmin(client, s.Logger)
+		if err != nil {
+			return nil, err // not a: a nil in an interface is not nil
+		}
+		return a, nil
+	}, client["bootstrap.servers"], s.Logger)
 }
 
 // resolve is a configuration as plugins see it: without nulls, and with what references stand for.

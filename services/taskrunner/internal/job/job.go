@@ -45,6 +45,9 @@ type Env struct {
 	// waits a moment for that. It promises nothing: only the fence makes sure. Called right before the fence is taken it
 	// saves the former holder from being cut off in the middle, and records from being written twice. Nil: there is none.
 	Handover func(ctx context.Context)
+	// Confirm asks the control plane whether the job is still held here, and waits for the answer until ctx ends; true: it is.
+	// When it is not, take ends. Nil: nobody knows.
+	Confirm func(ctx context.Context) bool
 	// Quiet tells that nothing will be written any more and the plugin has let go, so that a successor that waits need not
 	// wait for clients to be closed. Nil: nobody waits.
 	Quiet func()
@@ -64,6 +67,9 @@ func (e Env) AskFormer(ctx context.Context) {
 		e.Handover(ctx)
 	}
 }
+
+// Confirmed calls Confirm if there is somebody to ask.
+func (e Env) Confirmed(ctx context.Context) bool { return e.Confirm != nil && e.Confirm(ctx) }
 
 // FallQuiet calls Quiet if somebody wants to know.
 func (e Env) FallQuiet() {

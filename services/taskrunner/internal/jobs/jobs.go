@@ -174,13 +174,14 @@ type Holding struct {
 	Held     []cluster.HeldJob
 	Statuses []cluster.Status
 	fenced   map[cluster.JobID]cluster.Epoch
+	asked    map[cluster.JobID][]chan struct{} // who waits for the answer
 }
 
 // Holding lists what is held now. A job that is being let go is not held any more.
 func (s *Supervisor) Holding() Holding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := Holding{fenced: map[cluster.JobID]cluster.Epoch{}}
+	h := Holding{fenced: map[cluster.JobID]cluster.Epoch{}, asked: map[cluster.JobID][]chan struct{}{}}
 	for id, sl := range s.slots {
 		if sl.want == nil {
 			continue
@@ -191,6 +192,9 @@ func (s *Supervisor) Holding() Holding {
 		}
 		if sl.fenced {
 			h.fenced[id] = sl.want.Epoch
+		}
+		if len(sl.asked) > 0 {
+			h.asked[id] = slices.Clone(sl.asked)
 		}
 	}
 	slices.SortFunc(h.Held, func(a, b cluster.HeldJob) int { return compare(a.Job, b.Job) })
@@ -223,6 +227,9 @@ func (s *Supervisor) Correct(h Holding, reply cluster.HeartbeatReply) (missing [
 			sl.letGo()
 		case o.Epoch == was.Epoch && h.fenced[was.Job] == was.Epoch:
 			sl.confirmed() // Kafka fenced us, and yet the job is ours
+		}
+		if still && o.Epoch == was.Epoch {
+			sl.answer(h.asked[was.Job])
 		}
 	}
 	for _, l := range reply.LetGo {

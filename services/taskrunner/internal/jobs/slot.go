@@ -37,6 +37,7 @@ type slot struct {
 	stuck  bool                // the last run was abandoned
 	count  *connectmetrics.Job // of the last run; nil before the first
 	renew  bool                // what runs, or has failed, is to start anew
+	asked  []chan struct{}     // each closed when the control plane has said that the job is still ours
 }
 
 // run is one run of one instance.
@@ -222,7 +223,8 @@ func (r *run) body(take, do context.Context, spec cluster.JobSpec, count *connec
 	if err != nil {
 		return err
 	}
-	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Topics: r.topics, Metrics: count, Quiet: sync.OnceFunc(func() { close(r.quiet) })}
+	env := job.Env{Spec: spec, Report: r, Target: r.targets, Leaving: r.sl.s.leaving, Topics: r.topics, Metrics: count, Confirm: r.sl.confirm,
+		Quiet: sync.OnceFunc(func() { close(r.quiet) })}
 	if handover := r.sl.s.o.Handover; handover != nil && spec.Former != nil {
 		env.Handover = func(ctx context.Context) { handover(ctx, spec.Job, *spec.Former) }
 	}

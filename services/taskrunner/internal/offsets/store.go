@@ -41,6 +41,8 @@ type Store struct {
 
 	newest map[place]int // of take
 
+	watches watches
+
 	ended   context.Context // by Close
 	end     context.CancelFunc
 	follows sync.WaitGroup
@@ -48,7 +50,7 @@ type Store struct {
 
 // NewStore makes a store. Close it.
 func NewStore(o Options) *Store {
-	s := &Store{o: o, reads: make(chan struct{}, 1), all: Table{}, newest: map[place]int{}}
+	s := &Store{o: o, reads: make(chan struct{}, 1), all: Table{}, newest: map[place]int{}, watches: watches{all: map[string][]*Watch{}}}
 	s.ended, s.end = context.WithCancel(context.Background()) // it lives as long as the store
 	return s
 }
@@ -171,8 +173,10 @@ type place struct {
 
 // add is false when a record can't be read.
 func (s *Store) add(r kafkaio.Record) bool {
-	err := s.all.Add(r)
-	if err != nil {
+	connector, id, err := s.all.add(r)
+	if err == nil {
+		s.watches.noted(connector, id)
+	} else {
 		s.o.Logger.Error("CRITICAL: Failed to deserialize offset data when getting offsets; the record is left out",
 			slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Any("err", err))
 	}

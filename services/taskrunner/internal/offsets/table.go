@@ -13,13 +13,18 @@ type Table map[string]map[string]known
 
 // Add takes one more record. The error is of one that can't be read.
 func (t Table) Add(r kafkaio.Record) error {
+	_, _, err := t.add(r)
+	return err
+}
+
+// add tells also of which connector's source partition a record is.
+func (t Table) add(r kafkaio.Record) (connector, id string, err error) {
 	connector, e, err := parse(r)
 	if err != nil {
-		return err
+		return "", "", err
 	}
-	id, err := Identity(e.Partition)
-	if err != nil {
-		return err
+	if id, err = Identity(e.Partition); err != nil {
+		return "", "", err
 	}
 	mine := t[connector]
 	if mine == nil {
@@ -29,7 +34,7 @@ func (t Table) Add(r kafkaio.Record) error {
 	if mine[id] = mine[id].with(written{string(r.Key), r.Timestamp, e}); len(mine[id]) == 0 {
 		delete(mine, id)
 	}
-	return nil
+	return connector, id, nil
 }
 
 // Entries are a connector's source partitions and their offsets, in a fixed order.

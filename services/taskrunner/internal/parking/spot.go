@@ -15,6 +15,7 @@ const (
 	Topics  Reason = "topics"  // topics or partitions came or went, or a topic was made anew
 	Offsets Reason = "offsets" // the group's offsets are to be kept from being forgotten
 	Resumed Reason = "resumed" // the task was paused and is to run
+	Records Reason = "records" // a source has something to write
 )
 
 // Subscription is what a task reads: topics by name, or all whose name matches.

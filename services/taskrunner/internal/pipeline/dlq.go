@@ -22,6 +22,8 @@ import (
 type DeadLetters interface {
 	Send(r kafkaio.Record)
 	Settle(ctx context.Context) error
+	// Rest gives the client back, once all is settled; Send takes one again.
+	Rest()
 	Close()
 }
 
@@ -144,6 +146,13 @@ func (p *Pipeline) Settle(ctx context.Context) error {
 	return p.tol.letters.Settle(ctx)
 }
 
+// Rest says that nothing comes for a while: what is there for dead letters is given back until there is one.
+func (p *Pipeline) Rest() {
+	if p.tol.letters != nil {
+		p.tol.letters.Rest()
+	}
+}
+
 // Exceeded is the error of a report that went beyond the tolerance, also when the plugin has swallowed it.
 func (p *Pipeline) Exceeded() error { return p.tol.exceeded }
 
@@ -157,17 +166,22 @@ type Producer interface {
 // queue is the dead letter queue in Kafka.
 type queue struct {
 	topic   string
-	p       Producer
+	open    func() (Producer, error)
 	log     *slog.Logger
 	metrics *connectmetrics.Job
+
+	seat  sync.Mutex // held by who uses p: plugins report records whenever they like
+	p     Producer   // nil: given back
+	ended bool       // by Close
 
 	mu     sync.Mutex
 	failed error // the first one since the last Settle
 }
 
-// NewQueue makes a dead letter queue of a producer, which it closes.
-func NewQueue(topic string, p Producer, log *slog.Logger, m *connectmetrics.Job) DeadLetters {
-	return &queue{topic: topic, p: p, log: log, metrics: m}
+// NewQueue makes a dead letter queue. It takes a producer at once, and another after that was given back.
+func NewQueue(topic string, open func() (Producer, error), log *slog.Logger, m *connectmetrics.Job) (DeadLetters, error) {
+	p, err := open()
+	return &queue{topic: topic, open: open, p: p, log: log, metrics: m}, err
 }
 
 // Admin is what making the topic of a dead letter queue needs of kafkaio.Admin.
@@ -200,6 +214,20 @@ func (q *queue) Send(r kafkaio.Record) {
 	r.Topic = q.topic
 	ctx, cancel := context.WithTimeout(context.Background(), enqueueTime)
 	defer cancel()
+	q.seat.Lock()
+	defer q.seat.Unlock()
+	if q.ended {
+		q.fail(errors.New("the task has ended"))
+		return
+	}
+	if q.p == nil {
+		p, err := q.open()
+		if err != nil {
+			q.fail(err)
+			return
+		}
+		q.p = p
+	}
 	n, err := q.p.Send(ctx, []kafkaio.Record{r}, func(_ int, _ record.Produced, err error) {
 		if err != nil {
 			q.fail(err)
@@ -221,7 +249,7 @@ func (q *queue) fail(err error) {
 }
 
 func (q *queue) Settle(ctx context.Context) error {
-	if err := q.p.Flush(ctx); err != nil {
+	if err := q.flush(ctx); err != nil {
 		return err
 	}
 	q.mu.Lock()
@@ -231,10 +259,47 @@ func (q *queue) Settle(ctx context.Context) error {
 	return err
 }
 
-func (q *queue) Close() {
+func (q *queue) flush(ctx context.Context) error {
+	q.seat.Lock()
+	defer q.seat.Unlock()
+	if q.p == nil {
+		return nil
+	}
+	return q.p.Flush(ctx)
+}
+
+// Rest leaves the producer where something is still under way: that is for the next Settle to judge.
+func (q *queue) Rest() {
+	q.seat.Lock()
+	defer q.seat.Unlock()
+	if q.p == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), enqueueTime)
 	defer cancel()
+	if err := q.p.Flush(ctx); err != nil {
+		q.log.Debug("dead letter queue's producer is kept", slog.Any("err", err))
+		return
+	}
+	q.giveBack(ctx)
+}
+
+// giveBack closes the producer; called with seat held.
+func (q *queue) giveBack(ctx context.Context) {
+	if q.p == nil {
+		return
+	}
 	if err := q.p.Close(ctx); err != nil {
 		q.log.Warn("dead letter queue's producer left behind", slog.Any("err", err))
 	}
+	q.p = nil
+}
+
+func (q *queue) Close() {
+	q.seat.Lock()
+	defer q.seat.Unlock()
+	q.ended = true
+	ctx, cancel := context.WithTimeout(context.Background(), enqueueTime)
+	defer cancel()
+	q.giveBack(ctx)
 }

@@ -50,6 +50,7 @@ type letters struct {
 
 func (l *letters) Send(r kafkaio.Record)        { l.sent = append(l.sent, r) }
 func (l *letters) Settle(context.Context) error { return nil }
+func (l *letters) Rest()                        {}
 func (l *letters) Close()                       { l.closed = true }
 
 type setup struct {

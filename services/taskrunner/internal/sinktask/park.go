@@ -150,6 +150,9 @@ func (t *task) park(take context.Context) error {
 		return err
 	}
 	t.dropClient()
+	if p, ok := t.pipe.(RestingPipeline); ok {
+		p.Rest()
+	}
 	t.joined = false
 	t.count.Lag(0, 0)
 	t.log.Debug("the task is parked: there is nothing to read")

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/parking"
+	"github.com/millrace/millrace/tests/servers"
 )
 
 var parks = flag.Int("parks", 15, "how often TestParked_nothing_is_lost parks and wakes its tasks, for example 1000")
@@ -341,6 +343,32 @@ func TestParked_the_end_of_a_transaction_is_no_record(t *testing.T) {
 	})
 }
 
+// resting counts how often the pipeline is told to give back what it has.
+type resting struct {
+	Pipeline
+	rests *atomic.Int64
+}
+
+func (r resting) Rest() { r.rests.Add(1) }
+
+func TestParked_what_the_pipeline_has_is_given_back_too(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		w := newWorld(t, bootstrap, 1, 1)
+		l := newLot(t, parking.Options{})
+		var rests atomic.Int64
+		w.startTask(func(p *fakePlugin, d *Deps) {
+			l.use(p, d)
+			made := d.Pipeline
+			d.Pipeline = func(ctx context.Context, s Settings) (Pipeline, error) {
+				p, err := made(ctx, s)
+				return resting{p, &rests}, err
+			}
+		})
+		w.parked(l, 1)
+		require.EqualValues(t, 1, rests.Load())
+	})
+}
+
 func TestParked_paused_and_resumed(t *testing.T) {
 	onBrokers(t, func(t *testing.T, bootstrap string) {
 		w := newWorld(t, bootstrap, 1, 1)
@@ -382,6 +410,84 @@ func TestParked_offsets_are_kept(t *testing.T) {
 		require.GreaterOrEqual(t, commitsOf(r), 2, "it has committed again")
 		require.EqualValues(t, 5, w.committed())
 		require.Equal(t, 5, w.out.count())
+	})
+}
+
+// Kafka forgets the offsets of a group without members after a minute here, and looks every second. A group that nobody comes back
+// to shows when.
+func TestParked_offsets_outlast_a_short_retention(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes more than a minute")
+	}
+	k, err := servers.StartKafka(t.Context(), servers.KafkaOptions{Properties: map[string]string{"offsets.retention.minutes": "1", "offsets.retention.check.interval.ms": "1000"}})
+	if err != nil {
+		servers.Missing(t, err)
+	}
+	t.Cleanup(func() { require.NoError(t, k.Stop(context.WithoutCancel(t.Context()))) })
+	forgotten := newWorld(t, k.Bootstrap(), 1, 3)
+	w := newWorld(t, k.Bootstrap(), 1, 5)
+	l := newLot(t, parking.Options{Idle: 500 * time.Millisecond, Keep: 15 * time.Second})
+	r := forgotten.startTask(l.use)
+	forgotten.parked(l, 1)
+	require.EqualValues(t, 3, forgotten.committed())
+	r.take()
+	require.NoError(t, r.wait(t))
+	w.startTask(l.use)
+	w.parked(l, 1)
+	require.Eventually(t, func() bool { return forgotten.committed() == 0 }, 3*patience, time.Second, "the retention ends")
+	require.EqualValues(t, 5, w.committed())
+	require.GreaterOrEqual(t, l.wakes(), 3.0)
+	// And once more, from a time at which the second group would be forgotten had it committed only once.
+	again := l.wakes()
+	require.Eventually(t, func() bool { return l.wakes() >= again+5 }, 3*patience, time.Second, "it wakes by itself")
+	require.EqualValues(t, 5, w.committed())
+	w.produceTo(w.topic, 0, 5, 2)
+	w.eventually("the new records", func() bool { return w.out.count() == 7 })
+	w.requireAll(1, 7, 0)
+}
+
+// A member that is none of the connector's tasks comes into their group and goes, while they are parked and while they wake.
+func TestParked_a_rebalance_while_parked_and_while_waking(t *testing.T) {
+	onBrokers(t, func(t *testing.T, bootstrap string) {
+		const partitions = 4
+		w := newWorld(t, bootstrap, partitions, 1)
+		l := newLot(t, parking.Options{})
+		w.tasks = 2
+		tasks := []*running{w.startTask(l.use)}
+		w.task = 1
+		tasks = append(tasks, w.startTask(l.use))
+		each := 1
+		for i := range 8 {
+			w.eventually("what there is", func() bool { return w.out.count() >= partitions*each })
+			w.parked(l, 2)
+			guest, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.ConsumerGroup("connect-"+w.name), kgo.ConsumeTopics(w.topic), kgo.DisableAutoCommit(),
+				kgo.Balancers(kgo.RangeBalancer()), kgo.HeartbeatInterval(100*time.Millisecond), kgo.SessionTimeout(6*time.Second))
+			require.NoError(t, err)
+			in := make(chan struct{})
+			go func() { // it reads, and commits nothing
+				defer close(in)
+				for ctx := t.Context(); ctx.Err() == nil && !guest.PollFetches(ctx).IsClientClosed(); {
+				}
+			}()
+			if i%2 == 0 { // it is in the group when they wake; else they may wake while it joins
+				w.eventually("the guest is in", func() bool { _, gen := guest.GroupMetadata(); return gen > 0 })
+			}
+			w.produce(partitions, each, 3)
+			each += 3
+			timer := time.NewTimer(rand.N(400 * time.Millisecond))
+			<-timer.C
+			guest.Close()
+			<-in
+		}
+		w.eventually("all", func() bool { return w.out.count() >= partitions*each })
+		w.parked(l, 2)
+		require.EqualValues(t, partitions*each, w.committed())
+		for _, r := range tasks {
+			r.take()
+			require.NoError(t, r.wait(t))
+		}
+		w.requireAll(partitions, each, 0)
 	})
 }
 

@@ -68,6 +68,12 @@ type ErrantPipeline interface {
 	Exceeded() error
 }
 
+// RestingPipeline is a Pipeline that has clients of its own.
+type RestingPipeline interface {
+	// Rest gives them back, until they are needed again.
+	Rest()
+}
+
 // EarlyPipeline is a Pipeline that converts records while the task is busy otherwise.
 type EarlyPipeline interface {
 	// Worth tells whether so many records are to be given to Begin.

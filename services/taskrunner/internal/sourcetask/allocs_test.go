@@ -2,6 +2,7 @@ package sourcetask_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/millrace/millrace/sdk/source"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
 )
 
@@ -75,6 +77,9 @@ func (nowhere) Topics() []string             { return []string{"offsets"} }
 func (nowhere) Ensure(context.Context) error { return nil }
 func (nowhere) Reader() source.OffsetReader  { return nil }
 func (nowhere) Close()                       {}
+func (nowhere) Watch(context.Context) (*offsets.Watch, error) {
+	return nil, errors.New("nobody does")
+}
 
 type silent struct{}
 

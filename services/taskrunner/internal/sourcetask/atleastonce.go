@@ -59,7 +59,7 @@ func (w *atLeastOnce) settled(f *flight, i int, p record.Produced, err error) {
 	f.mu.Unlock()
 	if err != nil {
 		w.refused.Store(true)
-		w.t.wake()
+		w.t.poke()
 	}
 }
 
@@ -154,8 +154,10 @@ func (w *atLeastOnce) judge(ctx context.Context, f *flight) (done bool) {
 	return done
 }
 
+func (w *atLeastOnce) holds() bool { return len(w.flight) > 0 || !w.landed.empty() }
+
 func (w *atLeastOnce) due() time.Time {
-	if len(w.flight) == 0 && w.landed.empty() {
+	if !w.holds() {
 		return time.Time{}
 	}
 	return w.next

@@ -33,7 +33,7 @@ type task struct {
 	log      *slog.Logger
 	plugLog  *slog.Logger      // the plugin's own
 	config   map[string]string // the task's
-	producer Producer
+	producer *seat
 	topics   Topics // nil: the broker's business
 	offsets  Offsets
 	pipe     Pipeline
@@ -45,7 +45,9 @@ type task struct {
 	target <-chan cluster.TargetState
 	want   cluster.TargetState
 	env    job.Env
+	taking context.Context // Run's take
 	known  map[string]bool // topics that were seen to be there
+	idle   idleness
 
 	transactional bool
 	stopped       bool // the plugin was: it is told nothing more
@@ -95,6 +97,8 @@ type writer interface {
 	write(ctx context.Context, b *batch) error
 	// tick does what is due by time.
 	tick(ctx context.Context) error
+	// holds tells whether something that was taken over is not durable yet.
+	holds() bool
 	// due is when tick has something to do, even if no record comes; zero: never.
 	due() time.Time
 	// settle makes everything durable that was taken over.
@@ -105,7 +109,7 @@ type writer interface {
 
 // Run implements job.Instance.
 func (t *task) Run(take, do context.Context, env job.Env) (err error) {
-	t.env, t.target, t.known = env, env.Target, map[string]bool{}
+	t.env, t.target, t.taking, t.known = env, env.Target, take, map[string]bool{}
 	t.log = t.Logger.With(slog.String(obs.KeyConnector, t.spec.Name), slog.Int(obs.KeyTask, t.spec.Job.Task))
 	t.plugLog = obs.Named(t.log, t.plugin.TaskClass)
 	env.Report.Version(t.plugin.Version)
@@ -145,6 +149,7 @@ func (t *task) work(take, do context.Context) error {
 	if err := t.plug.Start(take, taskContext{t}); err != nil {
 		return err
 	}
+	t.stir()
 	t.log.Info("source task has started", slog.Int64(obs.KeyEpoch, int64(t.spec.Epoch)))
 	t.env.Report.State(cluster.StateRunning)
 	if err := t.loop(take, do); err != nil {
@@ -180,7 +185,8 @@ func (t *task) setUp(ctx context.Context) error {
 	if t.TransactionalID != nil {
 		transactional = t.TransactionalID(t.spec.Name, t.spec.Job.Task)
 	}
-	if t.producer, err = t.Producer(s, transactional); err != nil {
+	t.producer = &seat{open: func() (Producer, error) { return t.Producer(s, transactional) }}
+	if err := t.producer.take(); err != nil {
 		return err
 	}
 	if transactional == "" {
@@ -239,6 +245,9 @@ func (t *task) loop(take, do context.Context) error {
 			w.stop()
 			if t.want != cluster.Started {
 				if err := t.writer.settle(do); err != nil {
+					return err
+				}
+				if err := t.park(do); err != nil {
 					return err
 				}
 				if err := t.await(take); err != nil {
@@ -309,7 +318,7 @@ const retryPoll = 100 * time.Millisecond
 // turn is one poll and what follows from it. A poll that waits is ended when something is due.
 func (t *task) turn(poll, do context.Context) error {
 	asked, cancel := context.WithCancel(poll)
-	if due := t.writer.due(); !due.IsZero() {
+	if due := t.due(); !due.IsZero() {
 		asked, cancel = context.WithDeadline(poll, due)
 	}
 	defer cancel()
@@ -329,7 +338,7 @@ func (t *task) turn(poll, do context.Context) error {
 	case connecterr.IsRetriable(err):
 		t.log.Warn("failed to poll records from SourceTask. Will retry operation.", slog.Any(obs.KeyErr, err))
 		_ = rest(poll, retryPoll) // ended early: the loop sees why
-		return t.writer.tick(do)
+		return t.tick(do)
 	default:
 		return err
 	}
@@ -337,9 +346,10 @@ func (t *task) turn(poll, do context.Context) error {
 		if err := t.bounds.end(do); err != nil {
 			return err
 		}
-		return t.writer.tick(do)
+		return t.tick(do)
 	}
 	t.metrics.Polled(len(in), time.Since(began))
+	defer t.stir()
 	return t.bounds.cut(in, func(part []record.Source, end boundary) error {
 		if err := t.write(do, part); err != nil {
 			return err
@@ -348,8 +358,8 @@ func (t *task) turn(poll, do context.Context) error {
 	})
 }
 
-// wake ends the poll that waits, or keeps the next one from waiting, since a record was refused.
-func (t *task) wake() {
+// poke ends the poll that waits, or keeps the next one from waiting, since a record was refused.
+func (t *task) poke() {
 	t.refused.Store(true)
 	if cancel := t.interrupt.Load(); cancel != nil {
 		(*cancel)()
@@ -486,6 +496,7 @@ func (t *task) stopPlugin(do context.Context) {
 func (t *task) close(do context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(do), t.ShutdownTimeout)
 	defer cancel()
+	t.unpark(ctx)
 	if t.producer != nil {
 		if err := t.producer.Close(ctx); err != nil {
 			t.log.Warn("producer left behind", slog.Any(obs.KeyErr, err))

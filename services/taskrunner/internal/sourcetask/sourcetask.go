@@ -8,7 +8,7 @@
 // Taking over goes: take the fence, read the position, start (Invariant 4). The fence is the task's transactional id; from
 // the moment it is taken the former holder can add nothing, so the position that is read then is final.
 //
-// Start reading at Deps and New, then loop.go.
+// Start reading at Deps and New, then loop.go. park.go: a task that has nothing to write for a while has no producer.
 package sourcetask
 
 import (
@@ -25,6 +25,8 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
+	"github.com/millrace/millrace/services/taskrunner/internal/parking"
 )
 
 // Producer is what a source task needs of kafkaio.Producer.
@@ -50,6 +52,7 @@ type Pipeline interface {
 type Topics interface {
 	// Ensure makes sure that a topic is there.
 	Ensure(ctx context.Context, topic string) error
+	// Close gives the client back; Ensure takes one again.
 	Close(ctx context.Context) error
 }
 
@@ -61,6 +64,8 @@ type Offsets interface {
 	Ensure(ctx context.Context) error
 	// Reader reads committed offsets; every call sees what was committed before it.
 	Reader() source.OffsetReader
+	// Watch notes of which source partitions offsets are written from now on.
+	Watch(ctx context.Context) (*offsets.Watch, error)
 	Close()
 }
 
@@ -86,6 +91,8 @@ type Deps struct {
 	Offsets func(Settings) (Offsets, error)
 	// TransactionalID is the id that belongs to a task; nil: tasks write at least once, without transactions.
 	TransactionalID func(connector string, task int) string
+	// Parking is where tasks are parked that have nothing to write; nil: none is.
+	Parking *parking.Lot
 
 	FlushInterval time.Duration // between offset commits without transactions, and of transaction.boundary=interval; 0 = 60 s
 	FlushTimeout  time.Duration // for one of the former; 0 = 5 s

@@ -28,6 +28,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 	"github.com/millrace/millrace/services/taskrunner/internal/offsets"
+	"github.com/millrace/millrace/services/taskrunner/internal/parking"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
 	"github.com/millrace/millrace/services/taskrunner/internal/sourcetask"
 	"github.com/millrace/millrace/services/taskrunner/internal/worker"
@@ -112,8 +113,12 @@ type world struct {
 	handover  func(context.Context)
 	slow      int           // how often looking after the offsets topic takes too long
 	complain  time.Duration // ComplainAfter
+	pipe      func(sourcetask.Pipeline) sourcetask.Pipeline
 	wrap      func(sourcetask.Producer) sourcetask.Producer
 	topics    sourcetask.Topics
+	parking   *parking.Lot
+	tasks     int                            // of the connector; 0: not told
+	confirm   func(ctx context.Context) bool // what the control plane says
 	logs      logs.Buffer
 	errors    *prometheus.Registry // what is counted
 	counts    *connectmetrics.Set
@@ -172,7 +177,11 @@ func (w *world) factory() job.Factory {
 			return p, err
 		},
 		Pipeline: func(s sourcetask.Settings) (sourcetask.Pipeline, error) {
-			return pipeline.New(pipeline.Options{Find: registry.Find, Worker: cfg, Config: s.Config, Connector: s.Spec.Name, Metrics: s.Metrics, Logger: s.Logger})
+			p, err := pipeline.New(pipeline.Options{Find: registry.Find, Worker: cfg, Config: s.Config, Connector: s.Spec.Name, Metrics: s.Metrics, Logger: s.Logger})
+			if w.pipe != nil && err == nil {
+				return w.pipe(p), nil
+			}
+			return p, err
 		},
 		Topics: func(sourcetask.Settings) (sourcetask.Topics, error) { return w.topics, nil },
 		Offsets: func(s sourcetask.Settings) (sourcetask.Offsets, error) {
@@ -181,7 +190,7 @@ func (w *world) factory() job.Factory {
 				return &slowOffsets{Offsets: home, late: w.slow}, nil
 			}
 			return home, nil
-		}, FlushInterval: cfg.FlushInterval, ComplainAfter: w.complain, Logger: w.logs.Logger()}
+		}, Parking: w.parking, FlushInterval: cfg.FlushInterval, ComplainAfter: w.complain, Logger: w.logs.Logger()}
 	if cfg.ExactlyOnce {
 		d.TransactionalID = cfg.TransactionalID
 	}
@@ -205,7 +214,7 @@ type run struct {
 
 func (w *world) instance() (job.Instance, cluster.JobSpec) {
 	w.Helper()
-	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: w.name, Class: "x.Numbers", Config: cluster.ConfigOf(w.config), TaskConfig: cluster.Config{}}
+	spec := cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: w.name, Class: "x.Numbers", Config: cluster.ConfigOf(w.config), TaskConfig: cluster.Config{}, TaskCount: w.tasks}
 	inst, err := w.factory()(spec)
 	require.NoError(w, err)
 	return inst, spec
@@ -218,7 +227,7 @@ func (w *world) start(first cluster.TargetState) *run {
 	do, endDo := context.WithCancel(context.Background())
 	r := &run{take: endTake, do: endDo, target: make(chan cluster.TargetState, 1), done: make(chan error, 1), quiet: make(chan struct{})}
 	r.target <- first
-	env := job.Env{Spec: spec, Report: report{w}, Metrics: w.counts.Begin(spec.Name, spec.Job), Target: r.target, Handover: w.handover, Quiet: func() { close(r.quiet) }}
+	env := job.Env{Spec: spec, Report: report{w}, Metrics: w.counts.Begin(spec.Name, spec.Job), Target: r.target, Handover: w.handover, Confirm: w.confirm, Quiet: func() { close(r.quiet) }}
 	go func() { r.done <- inst.Run(take, do, env) }()
 	return r
 }

@@ -128,19 +128,34 @@ type Admin interface {
 	Close(ctx context.Context) error
 }
 
-// NewTopics makes topics by groups; it closes the admin client.
-func NewTopics(groups []Group, a Admin, bootstrap string, log *slog.Logger) Topics {
-	return &maker{groups: groups, a: a, bootstrap: bootstrap, log: log}
+// NewTopics makes topics by groups. It takes a client at once, and another when it needs one after that was given back.
+func NewTopics(groups []Group, open func() (Admin, error), bootstrap string, log *slog.Logger) (Topics, error) {
+	m := &maker{groups: groups, open: open, bootstrap: bootstrap, log: log}
+	return m, m.take()
 }
 
 type maker struct {
 	groups    []Group
-	a         Admin
+	open      func() (Admin, error)
+	a         Admin // nil: given back
 	bootstrap string
 	log       *slog.Logger
 }
 
-func (m *maker) Close(ctx context.Context) error { return m.a.Close(ctx) }
+func (m *maker) take() (err error) {
+	if m.a == nil {
+		m.a, err = m.open()
+	}
+	return err
+}
+
+func (m *maker) Close(ctx context.Context) error {
+	a := m.a
+	if m.a = nil; a == nil {
+		return nil
+	}
+	return a.Close(ctx)
+}
 
 // ensureTime is how long the broker may take to answer before a topic is asked for again.
 const ensureTime = 30 * time.Second
@@ -148,6 +163,9 @@ const ensureTime = 30 * time.Second
 func (m *maker) Ensure(ctx context.Context, topic string) error {
 	ctx, cancel := context.WithTimeout(ctx, ensureTime)
 	defer cancel()
+	if err := m.take(); err != nil {
+		return err
+	}
 	m.log.Info("The task will send records to topic '" + topic + "' for the first time. Checking whether topic exists")
 	_, err := m.a.DescribeTopic(ctx, topic)
 	switch {

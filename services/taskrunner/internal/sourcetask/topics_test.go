@@ -29,6 +29,14 @@ func (a *admin) CreateTopics(_ context.Context, ts ...kafkaio.Topic) (map[string
 }
 func (a *admin) Close(context.Context) error { return nil }
 
+// topicsBy makes topics with a client that is there already.
+func topicsBy(t *testing.T, groups []sourcetask.Group, a sourcetask.Admin, bootstrap string, log *slog.Logger) sourcetask.Topics {
+	t.Helper()
+	topics, err := sourcetask.NewTopics(groups, func() (sourcetask.Admin, error) { return a, nil }, bootstrap, log)
+	require.NoError(t, err)
+	return topics
+}
+
 func TestTopicGroups_choose_by_name_and_fall_back_to_the_default(t *testing.T) {
 	onBrokers(t, topicGroups)
 }
@@ -43,7 +51,7 @@ func topicGroups(w *world) {
 	require.Len(t, groups, 2)
 	a, err := kafkaio.NewAdmin(kafkaio.Config{"bootstrap.servers": w.bootstrap}, nil)
 	require.NoError(t, err)
-	topics := sourcetask.NewTopics(groups, a, w.bootstrap, slog.New(slog.DiscardHandler))
+	topics := topicsBy(t, groups, a, w.bootstrap, slog.New(slog.DiscardHandler))
 	defer topics.Close(context.Background())
 	for topic, partitions := range map[string]int{"log-a-" + w.name: 9, "log-no": 2, "other-" + w.name: 2} {
 		require.NoError(t, topics.Ensure(t.Context(), topic))
@@ -61,7 +69,7 @@ func TestTopics_a_broker_that_refuses_is_told_of(t *testing.T) {
 	groups, err := sourcetask.TopicGroups(map[string]string{"topic.creation.default.partitions": "1", "topic.creation.default.replication.factor": "1"})
 	require.NoError(t, err)
 	a := &admin{describe: errors.New("not authorized")}
-	require.ErrorContains(t, sourcetask.NewTopics(groups, a, "b:1", slog.New(slog.DiscardHandler)).Ensure(t.Context(), "t"), "Error while attempting to describe topics 't' on the brokers b:1: not authorized")
+	require.ErrorContains(t, topicsBy(t, groups, a, "b:1", slog.New(slog.DiscardHandler)).Ensure(t.Context(), "t"), "Error while attempting to describe topics 't' on the brokers b:1: not authorized")
 	require.Empty(t, a.made)
 }
 

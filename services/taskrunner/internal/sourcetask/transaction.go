@@ -87,6 +87,8 @@ func (w *transactions) write(ctx context.Context, b *batch) error {
 // that may end at any time ends then.
 const mostOpen = 32 << 20
 
+func (w *transactions) holds() bool { return len(w.open) > 0 }
+
 func (w *transactions) due() time.Time {
 	if len(w.open) == 0 || w.interval <= 0 {
 		return time.Time{}
@@ -123,6 +125,9 @@ func (w *transactions) giveUp(ctx context.Context) {
 
 // begin begins a transaction and sends all open batches.
 func (w *transactions) begin(ctx context.Context) error {
+	if err := w.t.wake(ctx, w.open); err != nil {
+		return err
+	}
 	if err := w.t.producer.Begin(); err != nil {
 		return err
 	}
@@ -166,6 +171,9 @@ func (w *transactions) end(ctx context.Context) error {
 	var at newest
 	for _, b := range w.open {
 		at.add(b.in)
+	}
+	if err := w.t.standing(at.entries); err != nil {
+		return err
 	}
 	rs, err := w.t.offsetRecords(at.entries)
 	if err != nil {

@@ -36,7 +36,7 @@ type Config struct {
 	TopicCreation bool
 	TopicTracking bool // tasks tell which topics they use
 
-	ParkingIdle time.Duration // before an idle sink task gives its Kafka client back; 0: never
+	ParkingIdle time.Duration // before an idle task gives its Kafka client back; 0: never
 	ParkingKeep time.Duration // before a parked task keeps Kafka from forgetting its group's offsets
 
 	MetricWindows connectmetrics.Windows
@@ -81,7 +81,7 @@ var Def = &config.Def{Keys: []config.Key{
 		Doc:        "enabled: source tasks write in transactions, with their offsets in them. disabled: at least once. Kafka Connect's default is disabled; here it is enabled.",
 		Validators: []config.Rule{config.OneOf("disabled", "preparing", "enabled")}},
 	{Name: ParkingIdleKey, Type: config.Long, Default: config.Default("0"), Importance: config.Medium,
-		Doc: "How long a sink task has had nothing to read, with everything committed, before it is parked, in milliseconds: it gives its Kafka client back, stays RUNNING, and takes a client again " +
+		Doc: "How long a task has had nothing to read or to write, with everything committed, before it is parked, in milliseconds: it gives its Kafka client back, stays RUNNING, and takes a client again " +
 			"as soon as there is something to do. Our own key. 0: never.", Validators: []config.Rule{config.AtLeast(0)}},
 	{Name: ParkingKeepKey, Type: config.Long, Default: config.Default("21600000"), Importance: config.Low,
 		Doc: "How long a parked task leaves the offsets of its group alone, in milliseconds; then it joins the group for a moment and commits them again. Kafka forgets them when a group had no members for " +
