@@ -60,13 +60,17 @@ func (b *bed) alternate(ctx context.Context, bench string, n, rounds int, ways [
 
 // profiled takes CPU profiles of our processes, if they are wanted, for some seconds.
 func (b *bed) profiled(ctx context.Context, name string) (wait func()) {
+	return b.profiledFor(ctx, name, 4*time.Second)
+}
+
+func (b *bed) profiledFor(ctx context.Context, name string, d time.Duration) (wait func()) {
 	if b.profile == "" {
 		return func() {}
 	}
 	var all sync.WaitGroup
 	for _, s := range slices.Concat([]*cluster.Service{b.API}, b.Schedulers, b.Runners) {
 		all.Go(func() {
-			body, err := get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=4", s.Admin))
+			body, err := get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.Admin, int(d.Seconds())))
 			if err == nil {
 				var text []byte
 				text, err = io.ReadAll(body)

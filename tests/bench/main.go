@@ -50,9 +50,10 @@ var benches = map[string]bench{
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
-	"B8": {about: "Density: a runner with 1,000 idle sink connectors, all parked, each the file sink with one task and a topic of its own with one partition. " +
+	"B8": {about: "Density: a runner with 1,000 idle connectors, all parked: file sinks, and then, once these are deleted, file sources (exactly once), each with one task, one file, and a topic with one partition. " +
 		"Memory is what Linux calls resident, with all connectors less without any; CPU is the runner's over half a minute in which nothing happens. " +
-		"Then one sink after another is woken: from the producing of a record to the line in the file, at any phase of the watcher, with group.initial.rebalance.delay.ms=0. The sinks are parked after 5 s.",
+		"Then one task after another is woken, at any phase of the watcher: of sinks from the producing of a record to the line in the file, with group.initial.rebalance.delay.ms=0, " +
+		"of sources from the line in the file to the record, read with read_committed; the plugin looks at its file every 50 ms. Tasks are parked after 5 s.",
 		runners: 1, worker: "millrace.parking.idle.ms=" + fmt.Sprint(b8Idle.Milliseconds()), run: density},
 	"B9": {about: "What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
 		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +
@@ -85,7 +86,7 @@ func main() {
 	keep := flag.String("keep", "", "folder where the result is kept, for example docs/bench")
 	n := flag.Int("n", 0, "rounds; 0: as many as a published figure needs")
 	rows := flag.Int("rows", 0, "rows of tables; 0: as many as a published figure needs")
-	only := flag.String("only", "", "go one way only, for example millrace, and tell no ratios; of B7: one or many")
+	only := flag.String("only", "", "go one way only, for example millrace, and tell no ratios; of B7: one or many; of B8: sinks or sources")
 	profile := flag.String("profile", "", "folder for CPU profiles of our processes")
 	against := flag.String("compare", "", "folder with kept results to compare with, for example docs/bench")
 	result := flag.String("result", "", "file with a printed result to compare, instead of measuring one")

@@ -42,15 +42,26 @@ func TestKills_at_least_once(t *testing.T) {
 	killedSource(t, f)
 }
 
-// The same where sinks and sources are parked between two records: runners die with parked tasks, and with tasks that are about to be parked
-// or wake.
+// The same where sinks and sources are parked between two records: runners die with parked tasks, and with tasks that are about to
+// be parked or wake.
 func TestKills_parked(t *testing.T) {
+	parked(t, "parked", "enabled", "")
+}
+
+func TestKills_parked_at_least_once(t *testing.T) {
+	parked(t, "parked-alo", "disabled", "offset.flush.interval.ms=300,") // positions are written soon: before that none is parked
+}
+
+func parked(t *testing.T, name, exactlyOnce, more string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("starts a cluster")
 	}
 	f, err := begin(cluster.Options{Kafka: kafka(t), Schedulers: 1, Runners: 3, Race: true,
-		Worker: fmt.Sprintf("millrace.parking.idle.ms=200,consumer.fetch.max.wait.ms=50,group.id=parked,offset.storage.topic=parked-offsets-%d", time.Now().UnixNano())}, "parked-", fewer, 1)
+		Worker: fmt.Sprintf("millrace.parking.idle.ms=200,%sconsumer.fetch.max.wait.ms=50,exactly.once.source.support=%s,group.id=%s,offset.storage.topic=%[3]s-offsets-%d",
+			more, exactlyOnce, name, time.Now().UnixNano())}, name+"-", fewer, 1)
 	require.NoError(t, err)
+	f.atLeastOnce = exactlyOnce == "disabled"
 	t.Cleanup(func() { require.NoError(t, f.end()) })
 	f.sound(t)
 	f.until(t, settled, func(ctx context.Context) error {

@@ -440,7 +440,7 @@ func TestParked_offsets_outlast_a_short_retention(t *testing.T) {
 	require.GreaterOrEqual(t, l.wakes(), 3.0)
 	// And once more, from a time at which the second group would be forgotten had it committed only once.
 	again := l.wakes()
-	require.Eventually(t, func() bool { return l.wakes() >= again+5 }, 3*patience, time.Second, "it wakes by itself")
+	require.Eventually(t, func() bool { return l.wakes() >= again+2 }, 3*patience, time.Second, "it wakes by itself")
 	require.EqualValues(t, 5, w.committed())
 	w.produceTo(w.topic, 0, 5, 2)
 	w.eventually("the new records", func() bool { return w.out.count() == 7 })
