@@ -221,7 +221,14 @@ func sqlServerConnector(p *params, name string) (driver.Connector, error) {
 			return nil, connecterr.New(connecterr.Config, "%s=%s of the JDBC URL is not supported: give the certificate as PEM in serverCertificate, a token in connection.accessToken", store, v)
 		}
 	}
-	p.ignored("databaseName", "database", "serverName", "server", "portNumber", "port", "instanceName", "instance", "selectMethod", "responseBuffering", "sendStringParametersAsUnicode", "socketTimeout",
+	idle, err := p.duration(time.Millisecond, 0, "socketTimeout")
+	if err != nil {
+		return nil, err
+	}
+	if idle > 0 { // the driver counts seconds
+		q.Set("connection timeout", strconv.Itoa(int((idle+time.Second-1)/time.Second)))
+	}
+	p.ignored("databaseName", "database", "serverName", "server", "portNumber", "port", "instanceName", "instance", "selectMethod", "responseBuffering", "sendStringParametersAsUnicode",
 		"integratedSecurity", "authenticationScheme", "lockTimeout", "queryTimeout", "sendTimeAsDatetime", "useBulkCopyForBatchInsert")
 	u.RawQuery = q.Encode()
 	if token != "" {
@@ -238,6 +245,13 @@ func oracleConnector(p *params) (driver.Connector, error) {
 	}
 	if t := p.text("", "oracle.net.CONNECT_TIMEOUT"); t != "" {
 		options["CONNECTION TIMEOUT"] = t
+	}
+	idle, err := p.duration(time.Millisecond, 0, "oracle.jdbc.ReadTimeout")
+	if err != nil {
+		return nil, err
+	}
+	if idle > 0 {
+		options["TIMEOUT"] = strconv.Itoa(int((idle + time.Second - 1) / time.Second))
 	}
 	if w := p.text("", "oracle.net.wallet_location"); w != "" {
 		options["WALLET"] = w

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"database/sql/driver"
 	"log/slog"
 	"strings"
 	"time"
@@ -65,6 +66,8 @@ type Policy struct {
 	Blocked []string // names of parameters and properties that are forbidden, in any case
 	// Files judges the file of a SQLite database; nil: every file. Where it is set, a session can't reach other files either.
 	Files func(path string) error
+	// Connector makes what connects in place of a database's driver. nil, as outside of tests: the driver connects.
+	Connector func(k dialect.Kind, url string) driver.Connector
 }
 
 // Read makes settings of a configuration, parsed by def.

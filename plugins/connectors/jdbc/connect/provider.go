@@ -62,7 +62,13 @@ func New(s Settings) (*Provider, error) {
 	if s.Password != nil {
 		p.Password = *s.Password
 	}
-	c, err := connectorOf(d.Kind(), &p, s.Name)
+	var c driver.Connector
+	if s.Connector != nil {
+		c = s.Connector(d.Kind(), s.URL)
+	}
+	if c == nil {
+		c, err = connectorOf(d.Kind(), &p, s.Name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s", jdbcurl.Mask(err.Error())) // drivers put what they were given into their errors
 	}

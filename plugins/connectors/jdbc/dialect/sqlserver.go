@@ -74,8 +74,8 @@ func (d sqlServerDialect) Table(ctx context.Context, q Querier, n Name) (*Table,
 func (d sqlServerDialect) Tables(ctx context.Context, q Querier, f Filter) ([]Table, error) {
 	list, err := collect(ctx, q, func(scan func(...any) error) (t Table, err error) {
 		return t, scan(&t.Name.Catalog, &t.Name.Schema, &t.Name.Table, &t.Type)
-	}, `SELECT DB_NAME(), s.name, o.name, CASE o.type WHEN 'V' THEN 'VIEW' ELSE 'TABLE' END AS type FROM sys.objects o
- JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE o.type IN ('U', 'V') AND o.is_ms_shipped = 0 AND s.name NOT IN ('sys', 'INFORMATION_SCHEMA')
+	}, `SELECT DB_NAME(), s.name, o.name, CASE o.type WHEN 'V' THEN 'VIEW' WHEN 'SN' THEN 'SYNONYM' ELSE 'TABLE' END AS type FROM sys.objects o
+ JOIN sys.schemas s ON s.schema_id = o.schema_id WHERE o.type IN ('U', 'V', 'SN') AND o.is_ms_shipped = 0 AND s.name NOT IN ('sys', 'INFORMATION_SCHEMA')
  AND s.name LIKE COALESCE(@p1, '%') AND DB_NAME() LIKE COALESCE(@p2, '%') ORDER BY type, s.name, o.name`, f.Schema, f.Catalog)
 	return kept(list, f), err
 }

@@ -59,12 +59,12 @@ const strict = "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(50) NOT NU
 
 func TestCase58and62_a_bad_row_without_dead_letters(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, strict)
 		b := start(t, d, "max.retries=2", "retry.backoff.ms=100")
 		err := b.put(b.rec(none, item(1, "a")), b.rec(none, item(2, nil)), b.rec(none, item(3, "c")))
 		require.ErrorContains(t, err, "Exception chain:\n")
-		require.ErrorContains(t, err, "Table "+q(d, "orders")+"\nFirst record (topic='orders',partition=3,offset=1,timestamp=1000)")
+		require.ErrorContains(t, err, "Table "+shown(d, "orders")+"\nFirst record (topic='orders',partition=3,offset=1,timestamp=1000)")
 		require.Equal(t, 3, b.tries)
 		require.Equal(t, 100*time.Millisecond, b.wait)
 		require.Contains(t, b.log.String(), "Write of 3 records failed, remainingRetries=2")
@@ -79,7 +79,7 @@ func TestCase58and62_a_bad_row_without_dead_letters(t *testing.T) {
 
 func TestCase59_a_bad_row_with_dead_letters(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, strict)
 		b := start(t, d, "max.retries=2", "retry.backoff.ms=60000")
 		b.dlq = &deadLetters{}
@@ -172,7 +172,7 @@ func TestCase61_deadlock(t *testing.T) {
 
 func TestCase63_one_transaction_over_tables(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, strict+";\nCREATE TABLE fine (id INT, name VARCHAR(50))")
 		b := start(t, d)
 		b.topic = "fine"
@@ -187,7 +187,7 @@ func TestCase63_one_transaction_over_tables(t *testing.T) {
 
 func TestCase64_records_that_come_again(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, strict)
 		keyed := []string{"pk.mode=record_value", "pk.fields=id"}
 		b := start(t, d, append(keyed, "insert.mode=upsert")...)

@@ -12,9 +12,9 @@ import (
 
 func TestCase33_missing_table(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "max.retries=5")
-		require.EqualError(t, b.put(b.rec(none, item(1, "a"))), "Table "+q(d, "orders")+" is missing and auto-creation is disabled")
+		require.EqualError(t, b.put(b.rec(none, item(1, "a"))), "Table "+shown(d, "orders")+" is missing and auto-creation is disabled")
 		require.Equal(t, 1, b.tries)
 		b.dlq = &deadLetters{}
 		b.must(b.rec(none, item(1, "a")))
@@ -29,7 +29,7 @@ func TestCase33_missing_table(t *testing.T) {
 
 func TestCase35and36_columns_that_are_made(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "auto.create=true", "pk.mode=record_value", "pk.fields=r")
 		v := st("o", oi32, int32(1), "r", i32, int32(2), "d", data.NewSchema(data.Int32, data.DefaultValue(int32(5))), int32(7), "t", data.NewSchema(data.String, data.DefaultValue("it's")), "x",
 			"y", data.NewSchema(data.Boolean, data.DefaultValue(true)), false, "at", data.TimestampSchema(data.DefaultValue(data.Instant(0))), data.Instant(1000), "b", data.NewSchema(data.Bytes, data.DefaultValue([]byte{10, 11})), []byte{1})
@@ -50,17 +50,17 @@ func TestCase35and36_columns_that_are_made(t *testing.T) {
 
 func TestCase37and38_evolve(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, orders)
 		b := start(t, d, "auto.evolve=true")
 		wider := st("id", i32, int32(2), "name", ostr, "b", "c", oi32, int32(3), "d", ostr, "x")
 		b.must(b.rec(none, item(1, "a")), b.rec(none, wider), b.rec(none, item(4, "c")))
 		require.Equal(t, []string{"1|a|null|null", "2|b|3|x", "4|c|null|null"}, d.Rows(t, "SELECT id, name, c, d FROM orders ORDER BY id"))
 		required := st("id", i32, int32(2), "e", i32, int32(3))
-		require.EqualError(t, b.put(b.rec(none, required)), "Cannot ALTER TABLE "+q(d, "orders")+" to add missing field SinkRecordField{schema=Schema{INT32}, name='e', isPrimaryKey=false}, "+
+		require.EqualError(t, b.put(b.rec(none, required)), "Cannot ALTER TABLE "+shown(d, "orders")+" to add missing field SinkRecordField{schema=Schema{INT32}, name='e', isPrimaryKey=false}, "+
 			"as the field is not optional and does not have a default value")
 		b = start(t, d)
-		require.EqualError(t, b.put(b.rec(none, st("f", ostr, "x"))), "Table "+q(d, "orders")+" is missing fields ([SinkRecordField{schema=Schema{STRING}, name='f', isPrimaryKey=false}]) and auto-evolution is disabled")
+		require.EqualError(t, b.put(b.rec(none, st("f", ostr, "x"))), "Table "+shown(d, "orders")+" is missing fields ([SinkRecordField{schema=Schema{STRING}, name='f', isPrimaryKey=false}]) and auto-evolution is disabled")
 		d.Exec(t, "ALTER TABLE orders ADD f VARCHAR(5)") // 40
 		b.must(b.rec(none, st("f", ostr, "x")))
 		require.Equal(t, []string{"1"}, d.Rows(t, "SELECT count(*) FROM orders WHERE f = 'x'"))
@@ -69,7 +69,7 @@ func TestCase37and38_evolve(t *testing.T) {
 
 func TestCase39_two_tasks_create_a_table(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		var wg sync.WaitGroup
 		for i := range 3 {
 			b := start(t, d, "auto.create=true", "auto.evolve=true", "max.retries=20")
@@ -102,10 +102,10 @@ func TestCase41_views(t *testing.T) {
 
 func TestCase42to44_types_that_are_made(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "auto.create=true", "pk.mode=record_key", "pk.fields=k")
 		b.must(b.rec(text("x"), name("a")))
-		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NOT NULL", "mariadb": "VARCHAR(255) NOT NULL", "sqlite": "TEXT NOT NULL"}[d.Product])
+		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NOT NULL", "mariadb": "VARCHAR(255) NOT NULL", "sqlite": "TEXT NOT NULL", "sqlserver": "varchar(900) NOT NULL"}[d.Product])
 
 		b.topic = "nested"
 		inner := data.StructOf([]data.Field{{Name: "a", Schema: i32}})
@@ -132,7 +132,7 @@ func TestCase42to44_types_that_are_made(t *testing.T) {
 
 func TestCase45to48_names(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "table.name.format=kafka_${topic}", "auto.create=true")
 		b.must(b.rec(none, item(1, "a")))
 		require.Equal(t, []string{"1"}, d.Rows(t, "SELECT id FROM kafka_orders"))
@@ -172,11 +172,12 @@ func TestColumns_of_other_case_have_the_tables_spelling(t *testing.T) {
 
 func TestCase51to56_values(t *testing.T) {
 	t.Parallel()
-	servers.Databases(t, func(t *testing.T, d servers.Database) {
+	everywhere(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, map[string]string{
 			"postgresql": "CREATE TABLE orders (id INT, ts TIMESTAMP, tz TIMESTAMPTZ, d DATE, du DATE, n DECIMAL(10,2), us TIMESTAMP, i INT DEFAULT 1)",
 			"mariadb":    "CREATE TABLE orders (id INT, ts DATETIME(6), tz DATETIME(6), d DATE, du DATE, n DECIMAL(10,2), us DATETIME(6), i INT DEFAULT 1)",
-			"sqlite":     "CREATE TABLE orders (id INT, ts NUMERIC, tz NUMERIC, d NUMERIC, du NUMERIC, n NUMERIC, us NUMERIC, i INT DEFAULT 1)"}[d.Product])
+			"sqlite":     "CREATE TABLE orders (id INT, ts NUMERIC, tz NUMERIC, d NUMERIC, du NUMERIC, n NUMERIC, us NUMERIC, i INT DEFAULT 1)",
+			"sqlserver":  "CREATE TABLE orders (id INT, ts DATETIME2, tz DATETIMEOFFSET, d DATE, du DATE, n DECIMAL(10,2), us DATETIME2, i INT DEFAULT 1)"}[d.Product])
 		at, day := data.Instant(1719849600000), data.Instant(1709164800000)
 		five := data.NewSchema(data.Int32, data.Optional(), data.DefaultValue(int32(5)))
 		fields := []any{"id", i32, int32(1), "ts", data.TimestampSchema(), at, "tz", data.TimestampSchema(), at, "d", data.DateSchema(), day, "n", data.DecimalSchema(2), data.NewDecimal(1250, 2),
@@ -188,12 +189,15 @@ func TestCase51to56_values(t *testing.T) {
 		b = start(t, d, append(zone, "date.timezone=utc", "replace.null.with.default=false")...)
 		b.must(b.rec(none, st(fields...)))
 		query := map[string]string{"postgresql": "SELECT id, ts::text, tz = '2024-07-01 16:00:00Z', d::text, n, us::text, i FROM orders ORDER BY id",
-			"mariadb": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id", "sqlite": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id"}[d.Product]
+			"mariadb": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id", "sqlite": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id",
+			"sqlserver": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id"}[d.Product]
 		want := map[string][]string{
 			"postgresql": {"1|2024-07-01 12:00:00|true|2024-02-28|12.50|2024-07-01 12:00:00.123456|5", "2|2024-07-01 12:00:00|true|2024-02-29|12.50|2024-07-01 12:00:00.123456|null"},
 			"mariadb": {"1|2024-07-01 12:00:00.000000|2024-07-01 12:00:00.000000|2024-02-28|12.50|2024-07-01 12:00:00.123456|5",
 				"2|2024-07-01 12:00:00.000000|2024-07-01 12:00:00.000000|2024-02-29|12.50|2024-07-01 12:00:00.123456|null"},
-			"sqlite": {"1|1719849600000|1719849600000|1709164800000|12.5|1719849600123|5", "2|1719849600000|1719849600000|1709164800000|12.5|1719849600123|null"}}[d.Product]
+			"sqlite": {"1|1719849600000|1719849600000|1709164800000|12.5|1719849600123|5", "2|1719849600000|1719849600000|1709164800000|12.5|1719849600123|null"},
+			"sqlserver": {"1|2024-07-01T12:00:00Z|2024-07-01T16:00:00Z|2024-02-28T00:00:00Z|12.50|2024-07-01T12:00:00.123456Z|5",
+				"2|2024-07-01T12:00:00Z|2024-07-01T16:00:00Z|2024-02-29T00:00:00Z|12.50|2024-07-01T12:00:00.123456Z|null"}}[d.Product]
 		require.Equal(t, want, d.Rows(t, query))
 		if d.Product == "postgresql" {
 			b = start(t, d, "timestamp.fields.list=us", "timestamp.precision.mode=nanoseconds")

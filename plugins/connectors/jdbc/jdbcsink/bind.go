@@ -24,10 +24,7 @@ const (
 // bindValue makes a parameter of a field's value. For PostgreSQL that is text or nil, whose type the server chooses.
 func (s *settings) bindValue(d dialect.Dialect, f *field, v any) (any, error) {
 	if v == nil {
-		if d.Kind() == dialect.SQLServer && f.schema.Type() == data.Bytes && f.schema.Logical() == data.NotLogical {
-			return []byte(nil), nil // typed, for the server converts no other NULL to varbinary
-		}
-		return nil, nil
+		return typedNull(d, f), nil
 	}
 	if f.ts {
 		return s.bindTimestampField(d, v)
@@ -38,6 +35,13 @@ func (s *settings) bindValue(d dialect.Dialect, f *field, v any) (any, error) {
 	bound, err := s.bindPlain(d, f.schema, f.zoned, v)
 	if err != nil {
 		return nil, connecterr.Wrap(connecterr.Data, err, "field %s", f.name)
+	}
+	switch d.Kind() {
+	case dialect.SQLServer:
+		return s.forSQLServer(f, bound), nil
+	case dialect.Oracle:
+		return forOracle(f, bound), nil
+	default:
 	}
 	return bound, nil
 }
@@ -136,6 +140,8 @@ func (s *settings) stamp(d dialect.Dialect, wall time.Time, form string) any {
 	switch {
 	case d.Kind() == dialect.Oracle:
 		return wall
+	case d.Kind() == dialect.SQLServer && wall.Year() >= 1 && wall.Year() <= 9999: // other years are texts that the server refuses
+		return sqlServerTime(wall, form)
 	case d.Kind() == dialect.PostgreSQL && wall.Year() <= 0:
 		return wall.AddDate(1-2*wall.Year(), 0, 0).Format(form) + " BC"
 	case d.Kind() == dialect.PostgreSQL && wall.Year() > 9999:

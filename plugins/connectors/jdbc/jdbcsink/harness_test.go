@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -21,6 +23,7 @@ import (
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
 	"github.com/millrace/millrace/tests/servers"
+	"github.com/millrace/millrace/tests/sqlserver"
 )
 
 func TestMain(m *testing.M) { os.Exit(servers.RunWithDatabases(m)) }
@@ -203,8 +206,40 @@ func name(n any) data.SchemaAndValue { return st("name", ostr, n) }
 
 // q quotes for a database.
 func q(d servers.Database, n string) string {
-	if d.Product == "postgresql" {
+	switch d.Product {
+	case "postgresql":
 		return `"` + n + `"`
+	case "sqlserver":
+		return "[" + n + "]"
 	}
 	return "`" + n + "`"
+}
+
+// shown is a table as messages and statements have it.
+func shown(d servers.Database, table string) string {
+	if d.Product == "sqlserver" {
+		return "[dbo]." + q(d, table)
+	}
+	return q(d, table)
+}
+
+// everywhere runs a test against each of servers.Databases, and against what stands in for SQL Server.
+func everywhere(t *testing.T, test func(*testing.T, servers.Database)) {
+	t.Helper()
+	servers.Databases(t, test)
+	t.Run("sqlserver", func(t *testing.T) {
+		t.Parallel()
+		d, _ := standIn(t)
+		test(t, d)
+	})
+}
+
+// standIn is a server that stands in for SQL Server.
+func standIn(t *testing.T) (servers.Database, *sqlserver.Server) {
+	t.Helper()
+	s := sqlserver.Start(t)
+	db, err := sql.Open("sqlserver", "sqlserver://"+sqlserver.User+":"+url.QueryEscape(sqlserver.Password)+"@"+s.Address()+"?database="+sqlserver.Database+"&encrypt=disable")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, db.Close()) })
+	return servers.Database{Product: "sqlserver", JDBC: s.JDBC(), DB: db}, s
 }

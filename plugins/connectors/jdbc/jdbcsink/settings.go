@@ -42,6 +42,7 @@ type settings struct {
 	evolve     bool
 	quote      bool
 	holdlock   bool
+	varchar    bool // to SQL Server, texts are sent as its columns have them
 	maxRetries int
 	backoff    time.Duration
 	trim       bool

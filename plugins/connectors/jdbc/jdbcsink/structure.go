@@ -88,7 +88,7 @@ func (sh *shape) bind() {
 	for _, f := range sh.fields() {
 		f.column, _ = sh.table.table.Column(f.name)
 		f.of = sh.table.d
-		f.zoned = f.column != nil && (f.column.Type == "timestamptz" || f.column.Type == "datetimeoffset" || strings.Contains(f.column.Type, "WITH TIME ZONE"))
+		f.zoned = f.column != nil && (f.column.Type == "timestamptz" || f.column.Type == "datetimeoffset" || strings.HasSuffix(f.column.Type, "TIME ZONE"))
 	}
 }
 

@@ -1,6 +1,7 @@
 package jdbcsink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -43,6 +44,9 @@ func (t *task) Start(_ context.Context, tc sink.Context) error {
 	p, err := connect.New(s.connect)
 	if err != nil {
 		return err
+	}
+	if unicode, ok := p.Property("sendStringParametersAsUnicode"); ok {
+		s.varchar = strings.EqualFold(unicode, "false")
 	}
 	t.w = &writer{s: s, d: p.Dialect(), provider: p, log: t.log}
 	t.w.forget()
@@ -149,12 +153,27 @@ func (w *writer) put(ctx context.Context, batch []record.Sink, reporter sink.Err
 	return w.write(ctx, conn, batch, reporter)
 }
 
-// write writes records in one transaction.
-func (w *writer) write(ctx context.Context, conn *sql.Conn, batch []record.Sink, reporter sink.ErrantRecordReporter) (err error) {
+// write writes records in one transaction; in another one without the rows that have ended it.
+func (w *writer) write(ctx context.Context, conn *sql.Conn, batch []record.Sink, reporter sink.ErrantRecordReporter) error {
 	rows, bad, err := w.plan(ctx, conn, batch, reporter != nil)
 	if err != nil {
 		return err
 	}
+	for {
+		err := w.commit(ctx, conn, batch, rows, slices.Clone(bad), reporter)
+		if !errors.As(err, new(doomedError)) {
+			return err
+		}
+		more, failed := w.probe(ctx, conn, rows)
+		if failed != nil || len(more) == 0 {
+			return cmp.Or(failed, err)
+		}
+		bad, rows = append(bad, more...), without(rows, more)
+	}
+}
+
+// commit writes rows in a transaction.
+func (w *writer) commit(ctx context.Context, conn *sql.Conn, batch []record.Sink, rows []row, bad []setAside, reporter sink.ErrantRecordReporter) (err error) {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return asDB(err, nil, &batch[0])
@@ -163,7 +182,7 @@ func (w *writer) write(ctx context.Context, conn *sql.Conn, batch []record.Sink,
 		if err == nil {
 			return
 		}
-		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) && ctx.Err() == nil {
+		if back := tx.Rollback(); back != nil && !errors.Is(back, sql.ErrTxDone) && ctx.Err() == nil && !w.ended(back) {
 			err = errors.Join(err, fmt.Errorf("rolling back: %w", back))
 		}
 	}()

@@ -247,6 +247,9 @@ func (w *writer) halve(ctx context.Context, conn *sql.Conn, rows []row, depth in
 	if failed == nil || !w.rowIsBad(failed) {
 		return nil, failed
 	}
+	if gone, err := w.gone(ctx, conn); gone || err != nil {
+		return nil, errors.Join(doomedError{failed}, err)
+	}
 	if _, err := conn.ExecContext(ctx, back); err != nil {
 		return nil, errors.Join(failed, err)
 	}

@@ -44,6 +44,7 @@ type column struct {
 	optional         bool
 	zeroDate         zeroDates
 	money            bool // text with a currency's signs
+	instead          kind // of an unsupported one, what unsupported.types=string makes of it; none: text
 }
 
 // zeroDates is what becomes of MySQL's date of zeros.
@@ -86,7 +87,9 @@ func (m mapper) field(c column) (f field, ok bool) {
 		if !m.text {
 			return f, false
 		}
-		k, c.optional = stringKind, true
+		if k, c.optional = c.instead, true; k == unsupported {
+			k = stringKind
+		}
 	}
 	if f, ok := m.unbounded.field(c); ok {
 		return f, true

@@ -7,7 +7,6 @@ import (
 	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
 	"github.com/millrace/millrace/sdk/config"
-	"github.com/millrace/millrace/sdk/connecterr"
 )
 
 // openWith opens sessions of configurations with this definition.
@@ -27,20 +26,27 @@ func openWith(def *config.Def, policy connect.Policy) opener {
 			return nil, err
 		}
 		base := sqlSession{d: p.Dialect(), conn: conn, release: func() error { p.Close(); return nil }}
-		switch base.d.Kind() { //nolint:exhaustive // the others can't be read yet
-		case dialect.PostgreSQL:
-			pg, err := newPostgres(ctx, base)
-			if err != nil {
-				p.Close()
-				return nil, err
-			}
-			return pg, nil
-		case dialect.MySQL:
-			return newMySQL(base, p.Sub() == "mariadb", p.Property), nil
-		case dialect.SQLite:
-			return newSQLite(base, p.Property), nil
+		if base.d.Kind() != dialect.PostgreSQL {
+			return sessionOf(base, p.Sub() == "mariadb", p.Property), nil
 		}
-		p.Close()
-		return nil, connecterr.New(connecterr.Config, "The JDBC source can't read %s yet: it reads PostgreSQL, MySQL, MariaDB and SQLite", base.d.Product())
+		pg, err := newPostgres(ctx, base)
+		if err != nil {
+			p.Close()
+			return nil, err
+		}
+		return pg, nil
 	}
+}
+
+// sessionOf is the session of a database that is spoken to through database/sql alone.
+func sessionOf(base sqlSession, mariaDB bool, property func(string) (string, bool)) session {
+	switch base.d.Kind() { //nolint:exhaustive // PostgreSQL's is made by openWith
+	case dialect.MySQL:
+		return newMySQL(base, mariaDB, property)
+	case dialect.SQLServer:
+		return &sqlServer{sqlSession: base, described: map[string]map[string]string{}}
+	case dialect.Oracle:
+		return &oracle{sqlSession: base}
+	}
+	return newSQLite(base, property)
 }

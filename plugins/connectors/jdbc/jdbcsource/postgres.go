@@ -245,8 +245,8 @@ func (p *postgres) namedTypes(ctx context.Context, fields []pgconn.FieldDescript
 	})
 }
 
-func (s *sqlSession) each(ctx context.Context, query string, row func(*sql.Rows) error) error {
-	r, err := s.conn.QueryContext(ctx, query)
+func (s *sqlSession) each(ctx context.Context, query string, row func(*sql.Rows) error, args ...any) error {
+	r, err := s.conn.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -94,27 +94,34 @@ func (c clock) answer(v any) (time.Time, error) {
 }
 
 // ask reads the one value of a query.
-func (s *sqlSession) ask(ctx context.Context, query string) (v any, err error) {
+func (s *sqlSession) ask(ctx context.Context, query string) (any, error) {
+	v, _, err := s.askTyped(ctx, query)
+	return v, err
+}
+
+// askTyped also tells the value's type.
+func (s *sqlSession) askTyped(ctx context.Context, query string) (v any, kind string, err error) {
 	count := 0
 	err = s.each(ctx, query, func(r *sql.Rows) error {
-		names, err := r.Columns()
-		if count++; err == nil && (len(names) != 1 || count > 1) {
+		types, err := r.ColumnTypes()
+		if count++; err == nil && (len(types) != 1 || count > 1) {
 			err = errNoTime
 		}
 		if err != nil {
 			return err
 		}
+		kind = types[0].DatabaseTypeName()
 		return r.Scan(&v)
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case count == 0:
-		return nil, errNoTime
+		return nil, "", errNoTime
 	case v == nil:
-		return nil, errNullTime
+		return nil, "", errNullTime
 	}
-	return v, nil
+	return v, kind, nil
 }
 
 // check prepares a query.
@@ -126,11 +133,14 @@ func (s *sqlSession) check(ctx context.Context, query string) error {
 	return st.Close() //nolint:sqlclosecheck // at once
 }
 
+// noTableCodes are the codes of tables that are not there.
+var noTableCodes = map[dialect.Kind]int{dialect.PostgreSQL: -1, dialect.MySQL: 1146, dialect.SQLite: -1, dialect.SQLServer: 208, dialect.Oracle: 942}
+
 func (s *sqlSession) failure(err error) failure {
 	f := s.d.Fault(err)
 	code, _ := strconv.Atoi(f.Code) // not a number: none
 	return failure{state: f.SQLState, code: code, broken: f.Class == dialect.Connection,
-		noTable: f.SQLState == "42P01" || f.SQLState == "42S02" || code == 1146 || strings.Contains(f.Message, "no such table"),
+		noTable: f.SQLState == "42P01" || f.SQLState == "42S02" || code == noTableCodes[s.d.Kind()] || strings.Contains(f.Message, "no such table"),
 		final:   f.Class == dialect.Structure || f.Class == dialect.Data}
 }
 
@@ -223,4 +233,32 @@ func (r *sqlRows) close() error {
 		return r.failed
 	}
 	return err
+}
+
+// values are the parameters of a statement; stamp makes one of a time.
+func (q query) values(st statement, stamp func(time.Time) any) []any {
+	values := make([]any, len(st.args))
+	for i, a := range st.args {
+		switch a {
+		case beginArgument:
+			values[i] = stamp(q.begin())
+		case endArgument:
+			values[i] = stamp(q.until)
+		case lastArgument:
+			values[i] = *q.lastID
+		case idArgument:
+			values[i] = q.firstID()
+		}
+	}
+	return values
+}
+
+// wallOf is what the clock of a time shows, in its own zone.
+func wallOf(t time.Time) wall {
+	return wall{year: t.Year(), month: int(t.Month()), day: t.Day(), hour: t.Hour(), minute: t.Minute(), second: t.Second(), nano: t.Nanosecond()}
+}
+
+// timeOf is a time whose clock shows w.
+func timeOf(w wall) time.Time {
+	return time.Date(w.year, time.Month(w.month), w.day, w.hour, w.minute, w.second, w.nano, time.UTC)
 }

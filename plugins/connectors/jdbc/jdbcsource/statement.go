@@ -42,7 +42,18 @@ func inParentheses(query string) string {
 // wrapped is a query as a table, which has its columns by the names they have in the result. Clauses can stand behind it,
 // whatever clauses it has.
 func wrapped(query string) string {
-	return "SELECT * FROM " + inParentheses(query) + " AS connect_query"
+	return "SELECT * FROM " + inParentheses(query) + wrapName
+}
+
+// wrapName names a query in parentheses.
+const wrapName = " AS connect_query"
+
+// withoutAS is a wrapped query for databases that have no AS there.
+func withoutAS(query string) string {
+	if rest, ok := strings.CutSuffix(query, wrapName); ok {
+		return rest + " connect_query"
+	}
+	return query
 }
 
 // name is the table's, or that queries go by in logs.
@@ -61,6 +72,7 @@ type writer struct {
 	table func(table) string             // the table's name; nil: each part quoted
 	param func(n int, a argument) string // the n-th parameter, from 1
 	stamp func(expr string) string       // a timestamp expression as it is compared; nil: as it is
+	noAS  bool                           // no AS before the name of a query in parentheses
 }
 
 func (w writer) column(t target, name string) string {
@@ -120,6 +132,8 @@ func (w writer) statement(mode string, t target, suffix string, bounded bool) st
 	switch {
 	case t.isTable():
 		b.WriteString("SELECT * FROM " + w.tableName(t.table))
+	case t.wrap && w.noAS:
+		b.WriteString(withoutAS(wrapped(t.query)))
 	case t.wrap:
 		b.WriteString(wrapped(t.query))
 	default:

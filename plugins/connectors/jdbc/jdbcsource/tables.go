@@ -31,12 +31,26 @@ func (t table) quoted(q string) string {
 	return strings.Join(parts, ".")
 }
 
-// quoted quotes a name. A quote within it is doubled.
-func quoted(name, q string) string { return q + strings.ReplaceAll(name, q, q+q) + q }
+// quoted quotes a name. A quote within it is doubled; of brackets, the closing one.
+func quoted(name, q string) string {
+	end := closing(q)
+	return q + strings.ReplaceAll(name, end, end+end) + end
+}
+
+// closing is what ends a name that begins with a quote.
+func closing(q string) string {
+	if q == "[" {
+		return "]"
+	}
+	return q
+}
 
 // named tells whether an entry of a list of tables is this one: by its name, its full name or what of that is behind a dot,
 // with or without quotes.
 func (t table) named(entry, q string) bool {
+	if q == "[" && t.named(entry, `"`) { // as Java's driver quotes
+		return true
+	}
 	parts := t.parts()
 	for i := range parts {
 		rest := parts[i:]
@@ -179,8 +193,8 @@ func cut(text string, separator byte, trim bool) (all []string, err error) {
 			if c == quote {
 				quote = 0
 			}
-		case c == '"' || c == '`':
-			quote = c
+		case c == '"' || c == '`' || c == '[':
+			quote = closing(string(c))[0]
 		case c == separator:
 			add(text[begin:i])
 			begin = i + 1
@@ -203,9 +217,9 @@ func parseTable(text string, catalogs bool) (t table, err error) {
 		return t, err
 	}
 	for i, p := range parts {
-		if len(p) > 1 && (p[0] == '"' || p[0] == '`') && p[len(p)-1] == p[0] {
-			q := p[:1]
-			parts[i] = strings.ReplaceAll(p[1:len(p)-1], q+q, q)
+		if len(p) > 1 && (p[0] == '"' || p[0] == '`' || p[0] == '[') && p[len(p)-1:] == closing(p[:1]) {
+			end := p[len(p)-1:]
+			parts[i] = strings.ReplaceAll(p[1:len(p)-1], end+end, end)
 		}
 	}
 	switch {
