@@ -204,14 +204,16 @@ func allRunning(ctx context.Context, b *bed, r *report, n int, bad *atomic.Int64
 		if err != nil {
 			return err
 		}
-		run := 0
-		for _, s := range all {
+		run, other := 0, ""
+		for name, s := range all {
 			if s.Is("RUNNING") {
 				run++
+			} else {
+				other = fmt.Sprintf("%s: %+v", name, s)
 			}
 		}
 		if run < n {
-			return fmt.Errorf("%d of %d run", run, n)
+			return fmt.Errorf("%d of %d run; not %s", run, n, other)
 		}
 		return nil
 	})

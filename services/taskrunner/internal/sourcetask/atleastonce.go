@@ -219,6 +219,8 @@ func (w *atLeastOnce) settle(ctx context.Context) error {
 	return errors.Join(flushed, landed, w.writeOffsets(ctx))
 }
 
+func (w *atLeastOnce) join() {}
+
 // giveUp has nothing to take back: what was sent may stay. What of it has landed need not be read again.
 func (w *atLeastOnce) giveUp(ctx context.Context) {
 	if w.gaveUp {

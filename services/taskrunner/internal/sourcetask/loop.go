@@ -52,8 +52,8 @@ type task struct {
 	transactional bool
 	stopped       bool // the plugin was: it is told nothing more
 
-	// A record that Kafka refuses ends a poll that waits. Both are set from the producer's goroutine, too.
-	refused   atomic.Bool
+	// News of what was written ends a poll that waits. Both are set from other goroutines, too.
+	news      atomic.Bool
 	interrupt atomic.Pointer[context.CancelFunc]
 }
 
@@ -105,6 +105,8 @@ type writer interface {
 	settle(ctx context.Context) error
 	// giveUp drops what is not durable, after a failure; once.
 	giveUp(ctx context.Context)
+	// join waits until nothing that was begun goes on; the context that it was begun with has ended, or all is settled.
+	join()
 }
 
 // Run implements job.Instance.
@@ -323,7 +325,7 @@ func (t *task) turn(poll, do context.Context) error {
 	}
 	defer cancel()
 	t.interrupt.Store(&cancel)
-	if t.refused.Swap(false) { // before anything could be interrupted
+	if t.news.Swap(false) { // before anything could be interrupted
 		return t.writer.tick(do)
 	}
 	began := time.Now()
@@ -358,9 +360,9 @@ func (t *task) turn(poll, do context.Context) error {
 	})
 }
 
-// poke ends the poll that waits, or keeps the next one from waiting, since a record was refused.
+// poke ends the poll that waits, or keeps the next one from waiting: a record was refused, or a transaction has ended.
 func (t *task) poke() {
-	t.refused.Store(true)
+	t.news.Store(true)
 	if cancel := t.interrupt.Load(); cancel != nil {
 		(*cancel)()
 	}
@@ -496,6 +498,9 @@ func (t *task) stopPlugin(do context.Context) {
 func (t *task) close(do context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(do), t.ShutdownTimeout)
 	defer cancel()
+	if t.writer != nil {
+		t.writer.join()
+	}
 	t.unpark(ctx)
 	if t.producer != nil {
 		if err := t.producer.Close(ctx); err != nil {

@@ -127,7 +127,7 @@ func (t *task) stir() {
 
 // parkAt is when the task is to be parked if nothing comes; zero: not.
 func (t *task) parkAt() time.Time {
-	if t.Parking.Idle() == 0 || t.producer.p == nil || t.writer.holds() {
+	if t.Parking.Idle() == 0 || t.writer.holds() || t.producer.p == nil { // what is written may just open the producer
 		return time.Time{}
 	}
 	return t.idle.next

@@ -17,17 +17,32 @@ import (
 )
 
 // transactions writes records and offsets in transactions of the task's own transactional id.
+//
+// With a transaction per poll, the polls that come while one is committed go into the next one together (groupcommit.go): a poll is
+// never divided, and one that comes alone never waits.
 type transactions struct {
 	t        *task
 	interval time.Duration // 0: a transaction per poll; <0: as the connector says
 	timeout  time.Duration // of a transaction: when Kafka ends it
 
-	open    []*batch // of the open transaction, in order
-	records int      // in them
-	bytes   int      // in them
-	begun   time.Time
-	fenced  bool // the fence was taken
+	open   pile // of the open transaction; while a group is committed, of its goroutine
+	begun  time.Time
+	fenced bool // the fence was taken
+
+	group groupCommit
 }
+
+// pile are batches in order.
+type pile struct {
+	batches        []*batch
+	records, bytes int // in them
+}
+
+func (p *pile) add(b *batch) {
+	p.batches, p.records, p.bytes = append(p.batches, b), p.records+len(b.out), p.bytes+b.size()
+}
+
+func (p *pile) empty() bool { return len(p.batches) == 0 }
 
 func newTransactions(t *task, conn map[string]string) (*transactions, error) {
 	w := &transactions{t: t, timeout: t.TransactionTimeout}
@@ -63,21 +78,26 @@ func (w *transactions) fence(ctx context.Context) error {
 }
 
 func (w *transactions) write(ctx context.Context, b *batch) error {
-	if len(w.open) == 0 {
+	if w.interval == 0 {
+		return w.group.write(ctx, w, b)
+	}
+	if w.open.empty() {
 		w.begun = time.Now()
 	}
-	w.open, w.records, w.bytes = append(w.open, b), w.records+len(b.out), w.bytes+b.size()
-	if len(w.open) > 1 {
+	w.open.add(b)
+	var err error
+	if len(w.open.batches) > 1 {
 		// The transaction is under way: this batch joins it. One that goes wrong is repeated as a whole by commit.
-		if err := w.send(ctx, b); err != nil {
-			return w.again(ctx, err)
-		}
-	} else if w.interval != 0 {
-		if err := w.begin(ctx); err != nil {
-			return w.again(ctx, err)
+		err = w.send(ctx, b)
+	} else {
+		err = w.begin(ctx)
+	}
+	if err != nil {
+		if err := w.again(ctx, err, false); err != nil {
+			return err
 		}
 	}
-	if w.interval == 0 || w.interval > 0 && (time.Since(w.begun) >= w.interval || w.bytes >= mostOpen) {
+	if w.interval > 0 && (time.Since(w.begun) >= w.interval || w.open.bytes >= mostOpen) {
 		return w.commit(ctx)
 	}
 	return nil
@@ -87,32 +107,51 @@ func (w *transactions) write(ctx context.Context, b *batch) error {
 // that may end at any time ends then.
 const mostOpen = 32 << 20
 
-func (w *transactions) holds() bool { return len(w.open) > 0 }
+func (w *transactions) holds() bool {
+	if w.interval == 0 {
+		return w.group.holds()
+	}
+	return !w.open.empty()
+}
 
 func (w *transactions) due() time.Time {
-	if len(w.open) == 0 || w.interval <= 0 {
+	if w.interval <= 0 || w.open.empty() {
 		return time.Time{}
 	}
 	return w.begun.Add(w.interval)
 }
 
 func (w *transactions) tick(ctx context.Context) error {
-	if len(w.open) > 0 && w.interval > 0 && time.Since(w.begun) >= w.interval {
+	if w.interval == 0 {
+		return w.group.tick(ctx, w)
+	}
+	if !w.open.empty() && w.interval > 0 && time.Since(w.begun) >= w.interval {
 		return w.commit(ctx)
 	}
 	return nil
 }
 
 func (w *transactions) settle(ctx context.Context) error {
-	if len(w.open) == 0 {
+	if w.interval == 0 {
+		return w.group.settle(ctx, w)
+	}
+	if w.open.empty() {
 		return nil
 	}
 	return w.commit(ctx)
 }
 
-// giveUp aborts, so that readers of the topics do not wait for the transaction's timeout.
+// giveUp aborts, so that readers of the topics do not wait for the transaction's timeout. The failure of a poll does not take
+// back the polls before it.
 func (w *transactions) giveUp(ctx context.Context) {
-	if len(w.open) == 0 {
+	if w.interval == 0 {
+		finishing, cancel := context.WithTimeout(ctx, w.t.ShutdownTimeout)
+		defer cancel()
+		if err := w.group.finish(finishing, w); err != nil {
+			w.t.log.Warn("what was polled before the failure is not committed; it will be read again", slog.Any(obs.KeyErr, err))
+		}
+	}
+	if w.open.empty() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.t.ShutdownTimeout)
@@ -120,18 +159,20 @@ func (w *transactions) giveUp(ctx context.Context) {
 	if err := w.t.producer.Abort(ctx); err != nil {
 		w.t.log.Debug("open transaction left to its timeout", slog.Any(obs.KeyErr, err))
 	}
-	w.open, w.records, w.bytes = nil, 0, 0
+	w.open = pile{}
 }
+
+func (w *transactions) join() { w.group.join() }
 
 // begin begins a transaction and sends all open batches.
 func (w *transactions) begin(ctx context.Context) error {
-	if err := w.t.wake(ctx, w.open); err != nil {
+	if err := w.t.wake(ctx, w.open.batches); err != nil {
 		return err
 	}
 	if err := w.t.producer.Begin(); err != nil {
 		return err
 	}
-	for _, b := range w.open {
+	for _, b := range w.open.batches {
 		if err := w.send(ctx, b); err != nil {
 			return err
 		}
@@ -151,25 +192,21 @@ func (w *transactions) send(ctx context.Context, b *batch) error {
 	return err
 }
 
-// commit commits the open batches with their offsets, and repeats the whole when Kafka aborted it for a passing reason.
+// commit commits the open batches with their offsets, and tells the plugin.
 func (w *transactions) commit(ctx context.Context) error {
-	var err error
-	if w.interval == 0 {
-		err = w.begin(ctx)
+	if err := w.end(ctx); err != nil {
+		if err := w.again(ctx, err, true); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = w.end(ctx)
-	}
-	if err != nil {
-		return w.again(ctx, err)
-	}
+	w.committed(ctx)
 	return nil
 }
 
 // end writes the offsets into the transaction and commits it.
 func (w *transactions) end(ctx context.Context) error {
 	var at newest
-	for _, b := range w.open {
+	for _, b := range w.open.batches {
 		at.add(b.in)
 	}
 	if err := w.t.standing(at.entries); err != nil {
@@ -189,14 +226,18 @@ func (w *transactions) end(ctx context.Context) error {
 		return err
 	}
 	w.t.metrics.Committed(time.Since(began))
-	if w.records > 0 {
-		w.t.metrics.Transaction(w.records)
+	if w.open.records > 0 {
+		w.t.metrics.Transaction(w.open.records)
 	}
-	done := w.open
-	w.open, w.records, w.bytes = nil, 0, 0
+	return nil
+}
+
+// committed tells the plugin what has become durable.
+func (w *transactions) committed(ctx context.Context) {
+	done := w.open.batches
+	w.open = pile{}
 	w.t.durable(ctx, done)
 	w.t.offsetsDurable(ctx)
-	return nil
 }
 
 // The pauses between attempts at the same transaction.
@@ -214,8 +255,9 @@ func expired(connector string, task int) string {
 		"(if the connector is not already configured to use it).", connector, task)
 }
 
-// again repeats the open batches in a new transaction until it commits, the failure is final, or ctx ends.
-func (w *transactions) again(ctx context.Context, err error) error {
+// again repeats the open batches in a new transaction, and commits it if that is what failed, until it succeeds, the failure is
+// final, or ctx ends.
+func (w *transactions) again(ctx context.Context, err error, commit bool) error {
 	for attempt := 0; ; attempt++ {
 		if errors.Is(err, job.ErrFenced) && time.Since(w.begun) >= w.timeout {
 			w.t.log.Error(expired(w.t.spec.Name, w.t.spec.Job.Task), slog.Duration("open_for", time.Since(w.begun)), slog.Duration("timeout", w.timeout))
@@ -236,32 +278,34 @@ func (w *transactions) again(ctx context.Context, err error) error {
 		if rest(ctx, min(retryFirst<<min(attempt, 10), retryMost)) != nil {
 			return err
 		}
-		if err = w.begin(ctx); err == nil {
-			if w.interval != 0 && time.Since(w.begun) < w.interval {
-				return nil // it goes on
-			}
-			if err = w.end(ctx); err == nil {
-				return nil
-			}
+		if err = w.begin(ctx); err == nil && commit {
+			err = w.end(ctx)
+		}
+		if err == nil {
+			return nil
 		}
 	}
 }
 
 // abort drops the records of the open transaction, but not their offsets: they are not to be read again.
 func (w *transactions) abort(ctx context.Context) error {
-	if w.records == 0 {
+	if w.open.records == 0 {
 		w.t.log.Warn("Ignoring request by task to abort transaction as the current transaction is empty")
 		return w.settle(ctx)
 	}
 	if err := w.t.producer.Abort(ctx); err != nil {
 		return err
 	}
-	for _, b := range w.open {
+	for _, b := range w.open.batches {
 		b.out, b.idx, b.where = nil, nil, nil
 	}
-	w.records = 0
+	w.open.records = 0
 	if err := w.t.producer.Begin(); err != nil {
 		return err
 	}
-	return w.end(ctx)
+	if err := w.end(ctx); err != nil {
+		return err
+	}
+	w.committed(ctx)
+	return nil
 }
