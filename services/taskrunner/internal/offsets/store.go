@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millrace/millrace/sdk/connecterr"
@@ -35,9 +36,11 @@ type Options struct {
 type Store struct {
 	o Options
 
+	begun atomic.Int64  // reads of the topic
 	reads chan struct{} // a token: whoever holds it reads the topic and may use what follows
 	tail  *kafkaio.Tail
 	all   Table
+	upTo  int64 // the last read that came to its end
 
 	newest map[place]int // of take
 
@@ -67,13 +70,19 @@ func (s *Store) Close() {
 	}
 }
 
-// sync reads on to the end of the topic as it is now, and calls f before anybody else can read on.
+// sync reads on to the end of the topic as it is now, and calls f before anybody else can read on. Those who come while the topic is
+// read share the next read: it begins after all of them have asked.
 func (s *Store) sync(ctx context.Context, f func()) error {
+	enough := s.begun.Load() + 1
 	select {
 	case s.reads <- struct{}{}:
 		defer func() { <-s.reads }()
 	case <-ctx.Done():
 		return connecterr.Wrap(connecterr.Retriable, context.Cause(ctx), "waiting for others that read topic %s", s.o.Topic)
+	}
+	if s.upTo >= enough {
+		f()
+		return nil
 	}
 	if s.tail == nil {
 		tail, err := kafkaio.NewTail(s.o.Consumer, s.o.Topic)
@@ -85,7 +94,7 @@ func (s *Store) sync(ctx context.Context, f func()) error {
 			s.follows.Go(s.follow)
 		}
 	}
-	err := s.tail.Sync(ctx, s.take)
+	err := s.read(ctx)
 	if kafkaio.IsUnknownTopic(err) {
 		if err = s.makeTopic(ctx); err == nil {
 			err = s.firstSync(ctx)
@@ -93,6 +102,16 @@ func (s *Store) sync(ctx context.Context, f func()) error {
 	}
 	if err == nil {
 		f()
+	}
+	return err
+}
+
+// read reads on to the end of the topic; its caller holds the token.
+func (s *Store) read(ctx context.Context) error {
+	n := s.begun.Add(1)
+	err := s.tail.Sync(ctx, s.take)
+	if err == nil {
+		s.upTo = n
 	}
 	return err
 }
@@ -112,7 +131,7 @@ func (s *Store) follow() {
 		case s.reads <- struct{}{}:
 			if s.tail != nil {
 				ctx, cancel := context.WithTimeout(s.ended, followWithin)
-				_ = s.tail.Sync(ctx, s.take)
+				_ = s.read(ctx)
 				cancel()
 			}
 			<-s.reads
@@ -131,7 +150,7 @@ func (s *Store) firstSync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, madeWithin)
 	defer cancel()
 	for {
-		err := s.tail.Sync(ctx, s.take)
+		err := s.read(ctx)
 		if !kafkaio.IsUnknownTopic(err) {
 			return err
 		}
