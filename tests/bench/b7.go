@@ -22,6 +22,7 @@ const (
 	b7Rounds = 100
 	b7Topic  = "b7"
 	within   = 2 * time.Minute
+	askEvery = 100 * time.Millisecond // whether all run
 
 	b7One, b7Many = "one", "many" // the ways of B7
 )
@@ -200,6 +201,12 @@ func allRunning(ctx context.Context, b *bed, r *report, n int, bad *atomic.Int64
 	waiting, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	err = cluster.Until(waiting, func(ctx context.Context) error {
+		// A question costs as much as the start of a few connectors.
+		select {
+		case <-time.After(askEvery):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		all, err := b.REST.Statuses(ctx)
 		if err != nil {
 			return err
