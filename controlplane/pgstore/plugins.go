@@ -19,7 +19,7 @@ ORDER BY k.kind COLLATE "C", k.class COLLATE "C", k.version COLLATE "C"`
 INSERT INTO plugins (kind, class, version, digest, task_class, doc, definition) VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (kind, class, version) DO UPDATE SET digest = excluded.digest, task_class = excluded.task_class, doc = excluded.doc,
     definition = excluded.definition, defined_at = clock_timestamp()`
-	sqlPluginsThere = `
+	sqlPlugins = `
 WITH there AS (
     SELECT DISTINCT sp.kind, sp.class, sp.version FROM session_plugins sp
     JOIN sessions s ON s.id = sp.session AND s.state IN ('active', 'draining')
@@ -27,15 +27,16 @@ WITH there AS (
 ), known AS (
     SELECT p.* FROM plugins p
     WHERE NOT EXISTS (SELECT 1 FROM there) OR (p.kind, p.class, p.version) IN (SELECT kind, class, version FROM there)
-)`
-	sqlPlugins = sqlPluginsThere + `
+)
 SELECT kind, class, version, digest, task_class, doc, definition FROM known
 ORDER BY kind COLLATE "C", class COLLATE "C", version COLLATE "C"`
-	// What changes whenever the answer of sqlPlugins does, for each definition that is stored has a time of its own. It reads no
-	// definition, which are large.
-	sqlPluginsMark = sqlPluginsThere + `
-SELECT coalesce(md5(string_agg(concat_ws(chr(10), kind, class, version, digest, defined_at), chr(9)
-    ORDER BY kind COLLATE "C", class COLLATE "C", version COLLATE "C")), '') FROM known`
+	// What changes whenever the answer of sqlPlugins does, for each definition that is stored has a time of its own. It is asked at
+	// every creation, so it reads no definition, which are large, and sorts nothing.
+	sqlPluginsMark = `
+SELECT concat_ws('/',
+    (SELECT sum(hashtextextended(concat_ws(chr(10), sp.session, sp.kind, sp.class, sp.version), 0)) FROM session_plugins sp
+        JOIN sessions s ON s.id = sp.session AND s.state IN ('active', 'draining')), 'of',
+    (SELECT sum(hashtextextended(concat_ws(chr(10), kind, class, version, digest, defined_at), 0)) FROM plugins))`
 	sqlKafkaIDRead = `SELECT kafka_cluster_id FROM cluster_state`
 )
 

@@ -29,6 +29,10 @@ var (
     FROM unnest($1::text[]) n (name)) ORDER BY c.uid, j.task`)
 )
 
+// Of tables that have just grown the planner knows too little: it may look up one row after another where all are read: a
+// list of 1,000 read 330,000 pages, and reads 300 without that.
+const sqlNoNestedLoop = `SET LOCAL enable_nestloop TO off`
+
 // shown reads what is shown of connectors.
 func (s *Store) shown(ctx context.Context, what, sql string, args ...any) (all []cluster.Shown, err error) {
 	rows, err := s.pool.Query(ctx, sql, args...)
@@ -82,7 +86,22 @@ func (s *Store) ListConnectors(ctx context.Context, q cluster.ConnectorQuery) ([
 	if err != nil {
 		return nil, err
 	}
-	return s.shown(ctx, "listing connectors", sqlListed+condition+byName+", j.task", args...)
+	const doing = "listing connectors"
+	sql := sqlListed + condition + byName + ", j.task"
+	if q.Limit > 0 {
+		return s.shown(ctx, doing, sql, args...)
+	}
+	var all []cluster.Shown
+	err = inTx(ctx, s.pool, beginRead, doing, func(ctx context.Context, t *tx) error {
+		b := &pgx.Batch{}
+		b.Queue(sqlNoNestedLoop)
+		b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+			all, err = scanShown(rows)
+			return err
+		})
+		return t.commit(ctx, b)
+	})
+	return all, err
 }
 
 // LastConnector implements the store. Calls that come while others wait for the database are answered by one statement.
