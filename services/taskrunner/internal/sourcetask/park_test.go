@@ -285,7 +285,7 @@ func TestParked_one_that_the_control_plane_replaced_leaves_the_fence_alone(t *te
 // twice, and the successor, to which the control plane says that it is the holder, goes on.
 func TestParked_a_successor_takes_the_fence_back(t *testing.T) {
 	onBrokers(t, func(w *world) {
-		old := quiet(w, false, soon)
+		old := quiet(w, false, time.Second) // time enough for a successor to come again before it is parked once more
 		r := old.starts()
 		old.gives(r, 5)
 		old.parked()
@@ -306,18 +306,15 @@ func TestParked_a_successor_takes_the_fence_back(t *testing.T) {
 // One that is frozen before it is parked finds out when it is to be parked.
 func TestParked_one_that_was_replaced_before_stands_down(t *testing.T) {
 	onBrokers(t, func(w *world) {
-		var gate atomic.Pointer[chan struct{}]
 		old := quiet(w, false, 300*time.Millisecond)
-		poll := old.onPoll
+		poll, frozen := old.onPoll, make(chan struct{})
 		old.onPoll = func(ctx context.Context, n *numbers) ([]record.Source, error, bool) {
-			if g := gate.Load(); g != nil {
-				<-*g // frozen
+			if old.committed.Load() > 0 {
+				<-frozen
 			}
 			return poll(ctx, n)
 		}
-		frozen := make(chan struct{})
 		r := old.starts()
-		gate.Store(&frozen)
 		old.gives(r, 5)
 		young := quiet(old.world, true, time.Hour)
 		y := young.starts()

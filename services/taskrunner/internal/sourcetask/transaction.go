@@ -238,6 +238,7 @@ func (w *transactions) committed(ctx context.Context) {
 	w.open = pile{}
 	w.t.durable(ctx, done)
 	w.t.offsetsDurable(ctx)
+	w.t.stir()
 }
 
 // The pauses between attempts at the same transaction.
