@@ -120,7 +120,7 @@ func (g *groupCommit) finish(ctx context.Context, w *transactions) error {
 func (g *groupCommit) join() {
 	if g.flight != nil {
 		g.cut()
-		<-g.flight
+		_ = <-g.flight // nobody asks any more
 		g.flight = nil
 	}
 }

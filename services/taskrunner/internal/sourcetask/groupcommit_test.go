@@ -79,7 +79,6 @@ func (l *ledger) transactions() (all []string) {
 // dealt is a source that hands out what it is dealt, each name a record, and notes what is durable.
 type dealt struct {
 	hands   chan string
-	size    int // of a value
 	fail    error
 	durable []string
 }
