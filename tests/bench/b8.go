@@ -148,7 +148,7 @@ func (a b8Arm) run(ctx context.Context, b *bed, r *report, client *kgo.Client) e
 		return err
 	}
 	if err := b8Parked(ctx, runner, b8Connectors); err != nil {
-		return err
+		return errors.Join(err, a.unwell(ctx, b))
 	}
 	if err := pause(ctx, b8Rest); err != nil {
 		return err
@@ -236,6 +236,18 @@ func b8Parked(ctx context.Context, s *cluster.Service, n int) error {
 		}
 		return err
 	})
+}
+
+// unwell tells of a connector that does not run.
+func (a b8Arm) unwell(ctx context.Context, b *bed) error {
+	all, err := b.REST.Statuses(ctx)
+	for name, s := range all {
+		if !s.Is("RUNNING") {
+			err = errors.Join(err, fmt.Errorf("%s, for example, is not RUNNING: %+v", name, s))
+			break
+		}
+	}
+	return err
 }
 
 // wakes measures from what a parked task waits for to what becomes of it at its destination.

@@ -34,6 +34,13 @@ func (s *splitter) room() (space []byte, grown int) {
 	return s.buf[s.end:], grown
 }
 
+// rest gives the memory back, if no line is begun: very many files may have nothing to tell for long.
+func (s *splitter) rest() {
+	if s.start == s.end {
+		s.buf, s.start, s.end, s.scan = nil, 0, 0, 0
+	}
+}
+
 // filled says that n bytes were read into room.
 func (s *splitter) filled(n int) { s.end += n }
 

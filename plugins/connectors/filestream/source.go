@@ -99,10 +99,13 @@ func (c *sourceConnector) AlterOffsets(_ context.Context, config map[string]stri
 	return true, nil
 }
 
-// How long a poll waits for news of the file, and how often it looks.
+// How long a poll waits for news of the file, and how often it looks; more seldom where it has looked in vain for so often, ten
+// seconds.
 const (
-	pollWait  = time.Second
-	pollEvery = 50 * time.Millisecond
+	pollWait   = time.Second
+	pollEvery  = 50 * time.Millisecond
+	pollSeldom = 250 * time.Millisecond
+	pollVain   = 200
 )
 
 // sourceTask reads one file. Its fields belong to the task's goroutine.
@@ -120,6 +123,7 @@ type sourceTask struct {
 	opened  *os.File  // nil for standard input
 	lines   splitter
 	warned  string           // the last warning, said once
+	vain    int              // looks in a row that found nothing
 	typed   chan stdinRead   // lines of standard input, which can't be interrupted
 	pending []byte           // of typed, not yet taken
 	clock   func() time.Time // for the records' timestamps
@@ -191,14 +195,20 @@ func (t *sourceTask) Poll(ctx context.Context) ([]record.Source, error) {
 	for {
 		batch, err := t.take(ctx)
 		if err != nil || len(batch) > 0 {
+			t.vain = 0
 			return batch, err
+		}
+		t.vain++
+		every := pollEvery
+		if t.vain > pollVain {
+			every = pollSeldom
 		}
 		select {
 		case <-ctx.Done():
 			return nil, nil
 		case <-deadline:
 			return nil, nil
-		case <-t.after(pollEvery):
+		case <-t.after(every):
 		}
 	}
 }
@@ -280,6 +290,9 @@ func (t *sourceTask) warn(text string) {
 
 // read reads more bytes; 0 when there are none now.
 func (t *sourceTask) read(ctx context.Context) (int, error) {
+	if t.typed == nil && t.lines.buf == nil && !t.grew() {
+		return t.nothing()
+	}
 	space, grown := t.lines.room()
 	if grown > 0 {
 		t.log.Info(fmt.Sprintf("Increased buffer from %d to %d", grown/2, grown))
@@ -292,10 +305,28 @@ func (t *sourceTask) read(ctx context.Context) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return n, connecterr.New(connecterr.General, "Error while reading file %s at position %d: %v", t.file, t.lines.pos, err)
 	}
-	if n == 0 && t.truncation != truncationWait {
-		return t.checkTruncated()
+	if n == 0 {
+		t.lines.rest()
+		return t.nothing()
 	}
 	return n, nil
+}
+
+// grew is false when a file that is known to have a size has nothing behind what was read: no buffer is needed to see that.
+func (t *sourceTask) grew() bool {
+	if t.opened == nil {
+		return true
+	}
+	st, err := t.opened.Stat()
+	return err != nil || !st.Mode().IsRegular() || st.Size() > t.lines.pos
+}
+
+// nothing is what there is to do when there is nothing to read.
+func (t *sourceTask) nothing() (int, error) {
+	if t.truncation != truncationWait {
+		return t.checkTruncated()
+	}
+	return 0, nil
 }
 
 // readTyped takes what came on standard input; its end is silence.
