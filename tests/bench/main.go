@@ -53,7 +53,7 @@ var benches = map[string]bench{
 	"B8": {about: "Density: a runner with 1,000 idle connectors, all parked: file sinks, and then, once these are deleted, file sources (exactly once), each with one task, one file, and a topic with one partition. " +
 		"Memory is what Linux calls resident, with all connectors less without any; CPU is the runner's over half a minute in which nothing happens. " +
 		"Then one task after another is woken, at any phase of the watcher: of sinks from the producing of a record to the line in the file, with group.initial.rebalance.delay.ms=0, " +
-		"of sources from the line in the file to the record, read with read_committed; the plugin looks at its file every 50 ms. Tasks are parked after 5 s.",
+		"of sources from the line in the file to the record, read with read_committed; the plugin looks at its file every 50 ms, and after ten quiet seconds every 250 ms. Tasks are parked after 5 s.",
 		runners: 1, worker: "millrace.parking.idle.ms=" + fmt.Sprint(b8Idle.Milliseconds()), run: density},
 	"B9": {about: "What a pipeline feels when a runner is killed (kill -9), is drained, or the leading scheduler is killed. " +
 		"The gap is the longest time in which no line reached the file at the end of a pipeline that had a job on that runner. " +

@@ -21,7 +21,9 @@ func EvictMembers(ctx context.Context, cfg Config, group string, topics []string
 	if err != nil {
 		return nil, err
 	}
-	members, err := a.Members(ctx, group)
+	asking, done := context.WithTimeout(ctx, membersTime)
+	members, err := a.Members(asking, group)
+	done()
 	if cerr := a.Close(ctx); err == nil {
 		err = cerr
 	}
@@ -51,6 +53,9 @@ func EvictMembers(ctx context.Context, cfg Config, group string, topics []string
 	slices.Sort(gone)
 	return gone, err
 }
+
+// membersTime is how long Kafka may take to list a group's members: the library may lose the question, and waits as long as it may.
+const membersTime = 30 * time.Second
 
 // evictAtOnce bounds the clients that this takes. With more members it takes until the session timeout of those that wait.
 const evictAtOnce = 32

@@ -57,6 +57,7 @@ type Lot struct {
 	o      Options
 	log    *slog.Logger
 	starts chan struct{}
+	asks   chan struct{}
 	trim   *trimmer
 
 	parked prometheus.Gauge
@@ -85,7 +86,7 @@ func New(o Options) *Lot {
 			return a, nil
 		}
 	}
-	l := &Lot{o: o, log: o.Logger, starts: make(chan struct{}, o.Starts), watchers: map[string]*watcher{}, trim: &trimmer{log: o.Logger},
+	l := &Lot{o: o, log: o.Logger, starts: make(chan struct{}, o.Starts), asks: make(chan struct{}, asksAtOnce), watchers: map[string]*watcher{}, trim: &trimmer{log: o.Logger},
 		parked: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_runner_tasks_parked",
 			Help: "Tasks that run without a Kafka client since there is nothing to do for them."}),
 		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_runner_task_wakes_total",
@@ -157,6 +158,27 @@ func (c *Cluster) Place(ctx context.Context, group, instance, member string) (pl
 		return err
 	})
 	return place, err
+}
+
+// asksAtOnce bounds how many groups are asked for at the same time: each question keeps a thread.
+const asksAtOnce = 16
+
+// Members lists the members of a group. It is for tasks that start, many at once: they need no client of their own for it.
+func (c *Cluster) Members(ctx context.Context, group string) (ms []kafkaio.Member, err error) {
+	select {
+	case c.l.asks <- struct{}{}:
+		defer func() { <-c.l.asks }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	// The library may lose a question, and would then wait for as long as it may.
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	err = c.l.with(c, func(w *watcher) error {
+		ms, err = w.admin.Members(ctx, group)
+		return err
+	})
+	return ms, err
 }
 
 // Park begins to watch a subscription that looked like v. The channel brings the reason once there is something to do; leave

@@ -19,6 +19,8 @@ type Pattern = *regexp.Regexp
 const (
 	// answerTime is how long Kafka may take for an answer. What did not come is asked for again.
 	answerTime = 10 * time.Second
+	// endsAtOnce bounds how many partitions are asked for in one request: the library looks each up among all.
+	endsAtOnce = 1000
 	// share bounds the time that looking takes: it rests so many times as long as the last look took.
 	share = 4
 )
@@ -127,9 +129,13 @@ func (w *watcher) current() ([]*spot, []kafkaio.TopicPartition) {
 func (w *watcher) lookAtEnds(spots []*spot, parts []kafkaio.TopicPartition) error {
 	ctx, cancel := context.WithTimeout(w.ctx, answerTime)
 	defer cancel()
-	ends, err := w.admin.Ends(ctx, parts)
-	if err != nil {
-		return err
+	ends := make(map[kafkaio.TopicPartition]int64, len(parts))
+	for some := range slices.Chunk(parts, endsAtOnce) {
+		of, err := w.admin.Ends(ctx, some)
+		if err != nil {
+			return err
+		}
+		maps.Copy(ends, of)
 	}
 	for _, s := range spots {
 		if s.moved(ends) {

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace/millrace/services/taskrunner/internal/connectmetrics"
 	"github.com/millrace/millrace/services/taskrunner/internal/job"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
+	"github.com/millrace/millrace/services/taskrunner/internal/parking"
 	"github.com/millrace/millrace/services/taskrunner/internal/pipeline"
 	"github.com/millrace/millrace/tests/servers"
 )
@@ -408,36 +409,46 @@ func TestAStoppedTaskIsFollowedByItsSuccessorWithoutARebalance(t *testing.T) {
 }
 
 func TestPartitionsOfTasksThatAreNoMoreGoToTheOthers(t *testing.T) {
-	onBrokers(t, func(t *testing.T, bootstrap string) {
-		const partitions, each = 4, 500
-		w := newWorld(t, bootstrap, partitions, each)
-		soon := func(_ *fakePlugin, d *Deps) { d.SweepAfter = 50 * time.Millisecond }
-		w.tasks = 2
-		zero := w.startTask(soon)
-		w.task = 1
-		one := w.startTask(soon)
-		w.eventually("both have partitions", func() bool { return opened(zero) && opened(one) })
-		w.eventually("all records", func() bool { return w.out.count() >= partitions*each })
-		for _, r := range []*running{zero, one} {
-			r.take()
-			require.NoError(t, r.wait(t))
-		}
-
-		w.task, w.tasks = 0, 1 // tasks.max was lowered
-		w.produce(partitions, each, 100)
-		only := w.startTask(soon)
-		w.eventually("task 0 reads what was task 1's", func() bool { return w.out.count() >= partitions*(each+100) })
-		only.take()
-		require.NoError(t, only.wait(t))
-
-		w.uid = "uid-2" // deleted, and created anew under the same name
-		w.produce(partitions, each+100, 100)
-		anew := w.startTask(soon)
-		w.eventually("the new connector reads at once", func() bool { return w.out.count() >= partitions*(each+200) })
-		anew.take()
-		require.NoError(t, anew.wait(t))
-		w.requireAll(partitions, each+200, 0)
+	t.Run("found by a client of their own", func(t *testing.T) {
+		onBrokers(t, func(t *testing.T, bootstrap string) { orphans(t, bootstrap, nil) })
 	})
+	t.Run("found by the client that watches for parked tasks", func(t *testing.T) {
+		onBrokers(t, func(t *testing.T, bootstrap string) {
+			orphans(t, bootstrap, newLot(t, parking.Options{Idle: time.Hour}).Lot)
+		})
+	})
+}
+
+func orphans(t *testing.T, bootstrap string, lot *parking.Lot) {
+	t.Helper()
+	const partitions, each = 4, 500
+	w := newWorld(t, bootstrap, partitions, each)
+	soon := func(_ *fakePlugin, d *Deps) { d.SweepAfter, d.Parking = 50*time.Millisecond, lot }
+	w.tasks = 2
+	zero := w.startTask(soon)
+	w.task = 1
+	one := w.startTask(soon)
+	w.eventually("both have partitions", func() bool { return opened(zero) && opened(one) })
+	w.eventually("all records", func() bool { return w.out.count() >= partitions*each })
+	for _, r := range []*running{zero, one} {
+		r.take()
+		require.NoError(t, r.wait(t))
+	}
+
+	w.task, w.tasks = 0, 1 // tasks.max was lowered
+	w.produce(partitions, each, 100)
+	only := w.startTask(soon)
+	w.eventually("task 0 reads what was task 1's", func() bool { return w.out.count() >= partitions*(each+100) })
+	only.take()
+	require.NoError(t, only.wait(t))
+
+	w.uid = "uid-2" // deleted, and created anew under the same name
+	w.produce(partitions, each+100, 100)
+	anew := w.startTask(soon)
+	w.eventually("the new connector reads at once", func() bool { return w.out.count() >= partitions*(each+200) })
+	anew.take()
+	require.NoError(t, anew.wait(t))
+	w.requireAll(partitions, each+200, 0)
 }
 
 // opened tells that a task was given partitions.

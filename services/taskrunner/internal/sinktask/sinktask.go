@@ -16,6 +16,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
@@ -155,6 +156,12 @@ func New(d Deps) job.Factory {
 	if d.Evict == nil {
 		d.Evict = func(ctx context.Context, cfg kafkaio.Config, group string, topics []string, regex string,
 			stale func(string) bool) ([]string, error) {
+			if d.Parking.Idle() > 0 { // there is a client for such questions; nearly always there is nobody
+				members, err := d.Parking.Cluster(cfg).Members(ctx, group)
+				if err != nil || !slices.ContainsFunc(members, func(m kafkaio.Member) bool { return m.InstanceID != "" && stale(m.InstanceID) }) {
+					return nil, err
+				}
+			}
 			return kafkaio.EvictMembers(ctx, cfg, group, topics, regex, stale, d.Logger)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace/millrace/controlplane/cluster"
+	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/services/taskrunner/internal/kafkaio"
 )
 
@@ -65,6 +66,9 @@ func Group(connector string, consumer kafkaio.Config) string {
 	return ownGroup(connector)
 }
 
+// sweeps is how often it is tried, where Kafka does not answer.
+const sweeps = 3
+
 // sweep is done by the first task of a connector, a while after it started, beside its work. It returns how to end it.
 func (t *task) sweep(cfg kafkaio.Config, group string) (stop func()) {
 	if t.spec.Job.Task != 0 || t.Evict == nil {
@@ -83,7 +87,14 @@ func (t *task) sweep(cfg kafkaio.Config, group string) (stop func()) {
 		case <-ctx.Done():
 			return
 		}
-		gone, err := t.Evict(ctx, cfg, group, topics, regex, stale(group, t.spec.Job, t.spec.TaskCount, own))
+		var gone []string
+		var err error
+		for range sweeps {
+			gone, err = t.Evict(ctx, cfg, group, topics, regex, stale(group, t.spec.Job, t.spec.TaskCount, own))
+			if !connecterr.IsRetriable(err) || ctx.Err() != nil {
+				break
+			}
+		}
 		switch {
 		case len(gone) > 0:
 			t.log.Info("members without a task were made to leave the group", "group", group, "members", gone)
