@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +20,8 @@ import (
 	"github.com/millrace/millrace/sdk/record"
 )
 
-// What COPY gets is what a parameter would have been.
-func TestCopyLine_has_the_texts_of_parameters(t *testing.T) {
+// What COPY and arrays get is what a parameter would have been.
+func TestLines_have_the_texts_of_parameters(t *testing.T) {
 	t.Parallel()
 	d, err := dialect.Find("PostgreSqlDatabaseDialect", &jdbcurl.URL{})
 	require.NoError(t, err)
@@ -62,6 +63,9 @@ func TestCopyLine_has_the_texts_of_parameters(t *testing.T) {
 					line, err := w.copyLine(nil, &record.Sink{Key: v}, []*field{f})
 					require.NoError(t, err)
 					require.Equal(t, fmt.Sprint(want), unescaped(line), "%T %v", v, v)
+					element, err := w.element(nil, f, v)
+					require.NoError(t, err)
+					require.Equal(t, fmt.Sprint(want), unquoted(t, element), "%T %v", v, v)
 				}
 			}
 		}
@@ -86,6 +90,19 @@ func TestCopyReader_reads_nothing_after_its_end(t *testing.T) {
 	reader.end()
 	clear(line) // the race detector sees a reader
 	require.ErrorIs(t, <-done, io.ErrClosedPipe)
+}
+
+// unquoted reads an element of an array as PostgreSQL does. One without quotes may have nothing that means something there.
+func unquoted(t *testing.T, element []byte) string {
+	t.Helper()
+	text, quoted := strings.CutPrefix(string(element), `"`)
+	if !quoted {
+		require.NotRegexp(t, `[{}," \\]|^$|(?i)^null$`, text)
+		return text
+	}
+	text = strings.TrimSuffix(text, `"`)
+	require.NotContains(t, strings.ReplaceAll(strings.ReplaceAll(text, `\\`, ""), `\"`, ""), `"`)
+	return regexp.MustCompile(`\\(.)`).ReplaceAllString(text, "$1")
 }
 
 // unescaped reads a line of one column as PostgreSQL does.

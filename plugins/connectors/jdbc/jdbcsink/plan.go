@@ -24,6 +24,7 @@ type writer struct {
 	last     *target            // the last record's
 	topic    string             // the last record's
 	text     []byte             // the lines of the batch
+	ends     []int              // of the elements in them
 }
 
 // row is a record with the parameters of its statement.
@@ -31,7 +32,8 @@ type row struct {
 	r    *record.Sink
 	sh   *shape
 	args []any  // nil: see line
-	line []byte // of COPY, where that writes the shape's rows
+	line []byte // of COPY, or the elements of arrays, where these write the shape's rows
+	ends []int  // where the elements of arrays end in line; nil: line has none
 }
 
 // setAside is a record that can't be written, and why.
@@ -77,7 +79,7 @@ func (w *writer) plan(ctx context.Context, conn *sql.Conn, batch []record.Sink, 
 	if cap(w.text) > maxText {
 		w.text = nil
 	}
-	w.text = w.text[:0]
+	w.text, w.ends = w.text[:0], w.ends[:0]
 	for i := range batch {
 		r := &batch[i]
 		one, err := w.planOne(ctx, conn, r)
@@ -120,16 +122,25 @@ func (w *writer) planOne(ctx context.Context, conn *sql.Conn, r *record.Sink) (r
 	if sh.writer.skip {
 		return row{}, nil
 	}
-	if sh.writer.copy != "" {
-		from := len(w.text)
-		if w.text, err = w.copyLine(w.text, r, sh.writer.columns); err != nil {
-			w.text = w.text[:from]
-			return row{}, err
-		}
-		return row{r: r, sh: sh, line: w.text[from:len(w.text):len(w.text)]}, nil
+	from, first := len(w.text), len(w.ends)
+	switch {
+	case sh.writer.copy != "":
+		w.text, err = w.copyLine(w.text, r, sh.writer.columns)
+	case sh.writer.arrays() != "" && !t.oneByOn:
+		w.text, err = w.elements(w.text, r, sh.writer.columns)
+	default:
+		args, err := w.bind(r, sh)
+		return row{r: r, sh: sh, args: args}, err
 	}
-	args, err := w.bind(r, sh)
-	return row{r: r, sh: sh, args: args}, err
+	if err != nil {
+		w.text, w.ends = w.text[:from], w.ends[:first]
+		return row{}, err
+	}
+	one := row{r: r, sh: sh, line: w.text[from:len(w.text):len(w.text)]}
+	if len(w.ends) > first {
+		one.ends = w.ends[first:len(w.ends):len(w.ends)]
+	}
+	return one, nil
 }
 
 // maxText is how much memory for lines is kept for the next batch.
@@ -195,6 +206,7 @@ func (w *writer) shape(t *target, r *record.Sink) (*shape, error) {
 	}
 	for _, sh := range t.shapes {
 		if equal(sh.keySchema, key) && equal(sh.valueOf, value) {
+			sh.keySchema, sh.valueOf = key, value // the next records are likely to have the same ones
 			return sh, nil
 		}
 	}

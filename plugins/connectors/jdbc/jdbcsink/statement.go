@@ -18,6 +18,8 @@ type statements struct {
 	merges  bool     // no key twice in a statement
 	copy    string   // PostgreSQL's COPY that does the same; "": none does
 	skip    bool     // there is nothing to write: an update with nothing but keys
+
+	unnested *string // of arrays; nil: not asked for yet
 }
 
 func join(fields []*field, sep string, one func(*field) string) string {
@@ -173,8 +175,20 @@ func (st *statements) many(n int) string {
 	return b.String()
 }
 
-// unnested is PostgreSQL's statement for any number of rows, an array for each column; "": a column has no such form.
-func (st *statements) unnested() string {
+// arrays is PostgreSQL's statement for any number of rows, an array for each column; "": there is none, or a column has no such
+// form.
+func (st *statements) arrays() string {
+	if st.unnested == nil {
+		text := ""
+		if st.d.Kind() == dialect.PostgreSQL && st.rows {
+			text = st.makeArrays()
+		}
+		st.unnested = &text
+	}
+	return *st.unnested
+}
+
+func (st *statements) makeArrays() string {
 	casts := make([]string, len(st.columns))
 	for i, f := range st.columns {
 		if f.column == nil || f.column.Array || f.column.Cast == "" {

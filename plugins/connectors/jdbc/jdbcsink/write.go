@@ -61,6 +61,9 @@ func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 	if st.copy != "" && len(rows) >= copyFrom {
 		return copyRows(ctx, conn, st.copy, rows)
 	}
+	if text := st.arrays(); text != "" && len(rows) > 1 && !t.oneByOn {
+		return w.met(t, w.unnest(ctx, conn, text, st, rows))
+	}
 	for i := range rows {
 		if rows[i].args == nil {
 			var err error
@@ -69,13 +72,8 @@ func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 			}
 		}
 	}
-	switch {
-	case len(rows) == 1 || t.oneByOn || !st.rows:
+	if len(rows) == 1 || t.oneByOn || !st.rows {
 		return w.each(ctx, conn, st, rows)
-	case w.d.Kind() == dialect.PostgreSQL:
-		if text := st.unnested(); text != "" {
-			return w.met(t, unnest(ctx, conn, text, st, rows))
-		}
 	}
 	return w.met(t, w.several(ctx, conn, st, rows))
 }
@@ -167,8 +165,12 @@ func lastOfKey(rows []row, keys int) []row {
 	names := make([]string, len(rows))
 	for i, r := range rows {
 		b = b[:0]
-		for _, a := range r.args[:keys] {
-			b = appendKey(b, a)
+		if r.ends != nil {
+			b = append(b, r.line[:r.ends[keys-1]]...)
+		} else {
+			for _, a := range r.args[:keys] {
+				b = appendKey(b, a)
+			}
 		}
 		names[i] = string(b)
 		last[names[i]] = i
@@ -202,27 +204,6 @@ func appendKey(b []byte, a any) []byte {
 	}
 	b = append(strconv.AppendInt(append(b, 's'), int64(len(text)), 10), ':')
 	return append(b, text...)
-}
-
-// unnest sends rows as an array for each column, so that one text serves any number of rows.
-func unnest(ctx context.Context, conn *sql.Conn, text string, st *statements, rows []row) error {
-	args := make([]any, len(st.columns))
-	for c := range st.columns {
-		b := []byte{'{'}
-		for i, r := range rows {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			if v, ok := r.args[c].(string); ok {
-				b = appendElement(b, v)
-			} else {
-				b = append(b, "NULL"...)
-			}
-		}
-		args[c] = string(append(b, '}'))
-	}
-	_, err := conn.ExecContext(ctx, text, args...)
-	return err
 }
 
 // savepoint and the way back to it.
