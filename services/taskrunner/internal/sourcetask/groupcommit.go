@@ -120,7 +120,7 @@ func (g *groupCommit) finish(ctx context.Context, w *transactions) error {
 func (g *groupCommit) join() {
 	if g.flight != nil {
 		g.cut()
-		_ = <-g.flight // nobody asks any more
+		<-g.flight //nolint:errcheck // nobody asks any more
 		g.flight = nil
 	}
 }
