@@ -3,6 +3,7 @@ package sqlserver
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -56,6 +57,22 @@ func objectOf(text string) object {
 		o.schema = bare(parts[len(parts)-2])
 	}
 	return o
+}
+
+// defineAtOnce changes table and catalog together.
+func (e *engine) defineAtOnce(ctx context.Context, text string) error {
+	if e.id != 0 {
+		return e.define(ctx, text)
+	}
+	if err := e.do(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	end := "COMMIT"
+	err := e.define(ctx, text)
+	if err != nil {
+		end = "ROLLBACK"
+	}
+	return errors.Join(err, e.do(context.WithoutCancel(ctx), end))
 }
 
 // define runs a statement that changes the catalog.

@@ -42,7 +42,7 @@ func (e *engine) run(ctx context.Context, text string, params []Param) (res resu
 	switch upper := strings.ToUpper(text); {
 	case strings.HasPrefix(upper, "CREATE TABLE"), strings.HasPrefix(upper, "ALTER TABLE"), strings.HasPrefix(upper, "CREATE VIEW"), strings.HasPrefix(upper, "CREATE SYNONYM"),
 		strings.HasPrefix(upper, "CREATE UNIQUE INDEX"), strings.HasPrefix(upper, "DROP TABLE"):
-		return res, e.fault(e.define(ctx, text))
+		return res, e.fault(e.defineAtOnce(ctx, text))
 	case strings.HasPrefix(upper, "MERGE"):
 		res.count, err = e.merge(ctx, text, params)
 		return res, e.fault(err)

@@ -3,6 +3,7 @@ package connect_test
 import (
 	"bytes"
 	"context"
+	"database/sql/driver"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/jdbcurl"
 	"github.com/millrace/millrace/sdk/config"
+	"github.com/millrace/millrace/tests/oracledb"
 	"github.com/millrace/millrace/tests/servers"
 )
 
@@ -199,4 +201,35 @@ func TestSQLite_uses_no_file_that_the_operator_does_not_allow(t *testing.T) {
 	made, err := os.ReadDir(outside)
 	require.NoError(t, err)
 	require.Empty(t, made)
+}
+
+// A driver says of a lost connection that it is bad. database/sql would wait for the open transaction's end before it passes that on.
+func TestConn_lost_in_a_transaction_says_so_at_once(t *testing.T) {
+	t.Parallel()
+	o := oracledb.New(t)
+	p, err := connect.New(connect.Settings{URL: "jdbc:oracle:thin:@//h/s", Attempts: 1, Policy: connect.Policy{Connector: func(dialect.Kind, string) driver.Connector { return o }}})
+	require.NoError(t, err)
+	defer p.Close()
+	conn, err := p.Conn(t.Context())
+	require.NoError(t, err)
+	_, err = conn.ExecContext(t.Context(), "CREATE TABLE T (ID NUMBER)")
+	require.NoError(t, err)
+	tx, err := conn.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	o.Hook(func(oracledb.Statement) error { return driver.ErrBadConn })
+	prepared, err := conn.PrepareContext(t.Context(), "INSERT INTO T VALUES (:1)")
+	require.NoError(t, err)
+	_, inserting := prepared.ExecContext(t.Context(), 1)
+	_, selecting := conn.QueryContext(t.Context(), "SELECT * FROM T")
+	_, deleting := conn.ExecContext(t.Context(), "DELETE FROM T")
+	for _, err := range []error{inserting, selecting, deleting} {
+		require.EqualError(t, err, "the connection is lost")
+		require.Equal(t, dialect.Connection, p.Dialect().Fault(err).Class)
+	}
+	require.NoError(t, prepared.Close())
+	require.NoError(t, tx.Rollback())
+	o.Hook(nil)
+	conn, err = p.Conn(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, conn.PingContext(t.Context()))
 }

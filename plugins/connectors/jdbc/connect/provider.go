@@ -72,6 +72,9 @@ func New(s Settings) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s", jdbcurl.Mask(err.Error())) // drivers put what they were given into their errors
 	}
+	if d.Kind() != dialect.SQLite { // a file is not lost
+		c = lostConnector{c}
+	}
 	if odd := p.unknown(); odd != nil {
 		s.Log.Info("Connection properties that are not known here are ignored", "properties", strings.Join(odd, ", "))
 	}
@@ -171,6 +174,9 @@ func (e maskedError) Unwrap() error { return e.error }
 // Postgres runs f with the session's own connection, for what database/sql has no words for.
 func Postgres(conn *sql.Conn, f func(*pgx.Conn) error) error {
 	return conn.Raw(func(raw any) error {
+		if l, ok := raw.(*lostConn); ok {
+			raw = l.Conn
+		}
 		c, ok := raw.(*stdlib.Conn)
 		if !ok {
 			return errors.New("not a session of PostgreSQL")

@@ -14,7 +14,7 @@ import (
 
 func TestCase10_the_table_of_coordinates(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, d servers.Database) {
+	besidesOracle(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "pk.mode=kafka", "auto.create=true")
 		b.must(b.rec(none, item(1, "a")))
 		types := map[string][]string{"postgresql": {"TEXT", "INT", "BIGINT", "INT", "TEXT"}, "mariadb": {"VARCHAR(255)", "INT", "BIGINT", "INT", "TEXT"},
@@ -31,7 +31,7 @@ func TestCase10_the_table_of_coordinates(t *testing.T) {
 // A field of each type makes a column, and what is written is what comes back.
 func TestCase34_a_value_of_each_type(t *testing.T) {
 	t.Parallel()
-	everywhere(t, func(t *testing.T, d servers.Database) {
+	besidesOracle(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "auto.create=true")
 		least := int8(-8)
 		if d.Product == "sqlserver" { // whose tinyint has no sign

@@ -47,7 +47,7 @@ func TestCase10and11_kafka_coordinates(t *testing.T) {
 		require.Equal(t, []string{"orders|3|1|9|z", "orders|3|2|2|b"}, d.Rows(t, "SELECT * FROM orders ORDER BY 3"))
 
 		b = start(t, d, "pk.mode=kafka", "pk.fields=a,b")
-		require.EqualError(t, b.put(b.rec(none, item(1, "a"))), "PK mode for table 'orders' is KAFKA so there should either be no field names defined for defaults "+
+		require.EqualError(t, b.put(b.rec(none, item(1, "a"))), "PK mode for table '"+bare(d, "orders")+"' is KAFKA so there should either be no field names defined for defaults "+
 			"[__connect_topic, __connect_partition, __connect_offset] to be applicable, or exactly 3, defined fields are: [a, b]")
 	})
 }
@@ -75,12 +75,12 @@ func TestCase13and14_text_values(t *testing.T) {
 		b.must(b.rec(none, text("hello")))
 		require.Equal(t, []string{"hello"}, d.Rows(t, "SELECT record_value FROM orders"))
 		require.Contains(t, b.log.String(), "record_value")
-		require.Contains(t, b.log.String(), map[bool]string{true: "varchar(max) NULL", false: "TEXT NULL"}[d.Product == "sqlserver"])
+		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NULL", "mariadb": "TEXT NULL", "sqlite": "TEXT NULL", "sqlserver": "varchar(max) NULL", "oracle": "VARCHAR2(4000) NULL"}[d.Product])
 		b = start(t, d, "fields.whitelist=a")
 		require.EqualError(t, b.put(b.rec(none, text("x"))), "Sink connector 's' is configured with field-level options that are not applicable to String values: fields.whitelist. "+
 			"Remove these options, or have the upstream producer emit Struct values instead.")
 		b = start(t, d, "pk.mode=record_key", "pk.fields=record_value")
-		require.EqualError(t, b.put(b.rec(text("k"), text("x"))), "Configured string.output.value.column.name 'record_value' conflicts with a primary key column for table 'orders'")
+		require.EqualError(t, b.put(b.rec(text("k"), text("x"))), "Configured string.output.value.column.name 'record_value' conflicts with a primary key column for table '"+bare(d, "orders")+"'")
 		b = start(t, d, "pk.mode=record_value", "pk.fields=a")
 		require.EqualError(t, b.put(b.rec(none, text("x"))), "pk.mode record_value is not supported with String value schemas")
 	})

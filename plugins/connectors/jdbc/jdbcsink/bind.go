@@ -138,6 +138,8 @@ func (s *settings) bindTime(d dialect.Dialect, zoned bool, t time.Time) any {
 // stamp is a wall clock as a database reads it.
 func (s *settings) stamp(d dialect.Dialect, wall time.Time, form string) any {
 	switch {
+	case d.Kind() == dialect.Oracle && form == dateForm: // whose DATE has a time of day
+		return time.Date(wall.Year(), wall.Month(), wall.Day(), 0, 0, 0, 0, time.UTC)
 	case d.Kind() == dialect.Oracle:
 		return wall
 	case d.Kind() == dialect.SQLServer && wall.Year() >= 1 && wall.Year() <= 9999: // other years are texts that the server refuses

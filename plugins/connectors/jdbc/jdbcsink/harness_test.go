@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -17,11 +18,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
+	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
 	"github.com/millrace/millrace/sdk/record"
 	"github.com/millrace/millrace/sdk/sink"
+	"github.com/millrace/millrace/tests/oracledb"
 	"github.com/millrace/millrace/tests/servers"
 	"github.com/millrace/millrace/tests/sqlserver"
 )
@@ -118,12 +122,15 @@ func with(url string, pairs ...string) map[string]string {
 
 func start(t *testing.T, d servers.Database, pairs ...string) *bench {
 	t.Helper()
+	if d.Product == "oracle" { // tests do not quote
+		pairs = append([]string{"quote.sql.identifiers=never"}, pairs...)
+	}
 	return startDef(t, confluentDef, with(d.JDBC, pairs...))
 }
 
 func startDef(t *testing.T, def *config.Def, c map[string]string) *bench {
 	t.Helper()
-	return (&bench{t: t, task: &task{def: def}, config: maps.Clone(c), topic: "orders"}).begin()
+	return (&bench{t: t, task: &task{def: def, policy: connect.Policy{Connector: oracleAt}}, config: maps.Clone(c), topic: "orders"}).begin()
 }
 
 func (b *bench) begin() *bench {
@@ -207,7 +214,7 @@ func name(n any) data.SchemaAndValue { return st("name", ostr, n) }
 // q quotes for a database.
 func q(d servers.Database, n string) string {
 	switch d.Product {
-	case "postgresql":
+	case "postgresql", "oracle":
 		return `"` + n + `"`
 	case "sqlserver":
 		return "[" + n + "]"
@@ -215,16 +222,58 @@ func q(d servers.Database, n string) string {
 	return "`" + n + "`"
 }
 
+// bare is a table's name without quotes.
+func bare(d servers.Database, table string) string {
+	if d.Product == "oracle" {
+		return strings.ToUpper(table)
+	}
+	return table
+}
+
 // shown is a table as messages and statements have it.
 func shown(d servers.Database, table string) string {
-	if d.Product == "sqlserver" {
+	switch d.Product {
+	case "sqlserver":
 		return "[dbo]." + q(d, table)
+	case "oracle":
+		return bare(d, table)
 	}
 	return q(d, table)
 }
 
-// everywhere runs a test against each of servers.Databases, and against what stands in for SQL Server.
+// oracles stand in for go-ora, by URL.
+var oracles sync.Map
+
+func oracleAt(_ dialect.Kind, url string) driver.Connector {
+	if c, ok := oracles.Load(url); ok {
+		return c.(driver.Connector)
+	}
+	return nil
+}
+
+// standInOracle is what stands in for Oracle and its driver.
+func standInOracle(t *testing.T) (servers.Database, *oracledb.Database) {
+	t.Helper()
+	d := oracledb.New(t)
+	url := "jdbc:oracle:thin:@//127.0.0.1:1/" + strings.ReplaceAll(t.Name(), "/", "_")
+	_, there := oracles.LoadOrStore(url, d)
+	require.False(t, there, "one database for each test")
+	return servers.Database{Product: "oracle", JDBC: url, DB: d.DB(t)}, d
+}
+
+// everywhere runs a test against each of servers.Databases, and against what stands in for SQL Server and Oracle.
 func everywhere(t *testing.T, test func(*testing.T, servers.Database)) {
+	t.Helper()
+	besidesOracle(t, test)
+	t.Run("oracle", func(t *testing.T) {
+		t.Parallel()
+		d, _ := standInOracle(t)
+		test(t, d)
+	})
+}
+
+// besidesOracle leaves out Oracle, whose names and types are too different.
+func besidesOracle(t *testing.T, test func(*testing.T, servers.Database)) {
 	t.Helper()
 	servers.Databases(t, test)
 	t.Run("sqlserver", func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -22,24 +21,6 @@ import (
 	"github.com/millrace/millrace/tests/proxy"
 	"github.com/millrace/millrace/tests/servers"
 )
-
-// smallDisk mounts a file system that is soon full, and says how it grows.
-func smallDisk(t *testing.T) (dir string, grow func()) {
-	t.Helper()
-	dir = t.TempDir()
-	run := func(name string, args ...string) error {
-		out, err := exec.Command(name, args...).CombinedOutput() //nolint:gosec // fixed
-		if err != nil {
-			return fmt.Errorf("%s %v: %w: %s", name, args, err, out)
-		}
-		return nil
-	}
-	if err := run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", dir); err != nil {
-		servers.Missing(t, fmt.Errorf("a disk that can be full needs the right to mount one: %w", err))
-	}
-	t.Cleanup(func() { require.NoError(t, run("umount", "-l", dir)) })
-	return dir, func() { require.NoError(t, run("mount", "-o", "remount,size=256m", dir)) }
-}
 
 // big makes a batch of large rows.
 func (b *bench) big(from, n int) []record.Sink {
@@ -98,7 +79,7 @@ func TestFault_full_disk(t *testing.T) {
 	} {
 		t.Run(product, func(t *testing.T) {
 			t.Parallel()
-			disk, grow := smallDisk(t)
+			disk, grow := servers.SmallDisk(t)
 			d := c.open(t, disk)
 			const each = 100
 			b := exactly(t, d, 1, "max.retries=2", "retry.backoff.ms=20")
@@ -174,6 +155,9 @@ func TestFault_server_killed_in_a_batch(t *testing.T) {
 			t.Parallel()
 			d, restart := begin(t)
 			d.Exec(t, "CREATE TABLE orders (id INT, name VARCHAR(4000))")
+			if product == "postgresql" { // else it may lose the table itself
+				d.Exec(t, "CHECKPOINT")
+			}
 			b := exactly(t, d, 1, "max.retries=100000", "retry.backoff.ms=20")
 			b.dlq = &deadLetters{}
 			const records, kills = 40_000, 4

@@ -2,8 +2,11 @@ package jdbcsource
 
 import (
 	"context"
+	"fmt"
 	"net/url"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,6 +150,28 @@ func TestCase_61_passwords_are_shown_nowhere(t *testing.T) {
 	r.nothing(t)
 	require.NotContains(t, r.logs.String(), "geheim")
 	require.ErrorContains(t, started(t, p.config(maskedKey, "SELECT 1/0 AS geheim")).fails(t), "division by zero")
+}
+
+// The server's disk is full, so that it can't sort: the query is tried again until there is room.
+func TestServer_whose_disk_is_full(t *testing.T) {
+	t.Parallel()
+	disk, grow := servers.SmallDisk(t)
+	d := pg(t, "CREATE TABLE t AS SELECT g AS id, repeat('x', 1000) AS v FROM generate_series(20000, 1, -1) g")
+	proc, err := os.Stat(fmt.Sprintf("/proc/%d", servers.Postgres(t).Pid()))
+	require.NoError(t, err)
+	require.NoError(t, os.Chown(disk, int(proc.Sys().(*syscall.Stat_t).Uid), -1))
+	space := "space_" + d.name
+	d.do(t, "CREATE TABLESPACE "+space+" LOCATION '"+disk+"'")
+	t.Cleanup(func() {
+		_, err := d.Exec("DROP TABLESPACE " + space)
+		require.NoError(t, err)
+	})
+	d.url += "&options=-c%20work_mem%3D64kB%20-c%20temp_tablespaces%3D" + space
+	r := started(t, d.config(modeKey, incrementing, incrementingKey, "id", nonNullKey, "false"))
+	require.Eventually(t, func() bool { return strings.Contains(r.logs.String(), "sqlState=53100") }, soon, time.Millisecond)
+	grow()
+	require.Len(t, r.take(t, 20_000), 20_000)
+	require.NoError(t, r.Stop(t.Context()), "before the space goes")
 }
 
 func TestConnection_that_hangs(t *testing.T) {

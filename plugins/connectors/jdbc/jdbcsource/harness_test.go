@@ -193,7 +193,7 @@ func (c *testContext) failure() error {
 
 func classOf(t *testing.T, name string) plugin.Plugin {
 	t.Helper()
-	for _, p := range Plugins(Options{Version: "1", Policy: connect.Policy{Blocked: []string{"allowLoadLocalInfile"}}}) {
+	for _, p := range Plugins(Options{Version: "1", Policy: connect.Policy{Blocked: []string{"allowLoadLocalInfile"}, Connector: oracleAt}}) {
 		if strings.Contains(p.Class, name) {
 			return p
 		}
