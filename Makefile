@@ -42,7 +42,7 @@ docs: ## write docs/reference from the code; make test fails when it is stale
 	go test ./services/api/internal/httpapi -run TestErrors -update
 
 .PHONY: bench
-bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B1, B2, B3, B4, B5, B7, B8, B9, B10 or start
+bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B1, B2, B3, B4, B5, B6, B7, B8, B9, B10 or start
 	@go run ./tests/bench -keep docs/bench $(BENCH)
 
 .PHONY: bench/compare

@@ -64,7 +64,7 @@ func (b *bed) profiled(ctx context.Context, name string) (wait func()) {
 }
 
 func (b *bed) profiledFor(ctx context.Context, name string, d time.Duration) (wait func()) {
-	if b.profile == "" {
+	if b.profile == "" || b.Cluster == nil {
 		return func() {}
 	}
 	var all sync.WaitGroup
@@ -103,12 +103,7 @@ func (r *report) tellWays(ways []*way, f figures) {
 	var best *way
 	for _, w := range ways {
 		by[w.name] = w
-		r.arm = w.name
-		n := len(w.rates)
-		r.add(f.rate+f.suffix, median(w.rates), "1/s", n, "")
-		r.add(f.rate+"_spread"+f.suffix, slices.Max(w.rates)/slices.Min(w.rates), "", n, "")
-		r.add("cpu_s_per_million"+f.suffix, median(w.cpu), "s", n, "")
-		r.add("peak"+f.suffix, w.peak, "MB", n, "")
+		r.tellWay(w, f.rate, "", f.suffix)
 		if w.name != limitWay && w.name != oursWay && w.name != controlWay && (best == nil || median(w.rates) > median(best.rates)) {
 			best = w
 		}
@@ -119,6 +114,16 @@ func (r *report) tellWays(ways []*way, f figures) {
 	r.add("ratio_to_best_peer"+f.suffix, median(ours.rates)/median(best.rates), "", len(ours.rates), f.toPeer)
 	r.add("cpu_ratio_to_best_peer"+f.suffix, median(ours.cpu)/median(best.cpu), "", len(ours.rates), f.cpuToPeer)
 	r.add("ratio_to_itself"+f.suffix, median(ours.rates)/median(by[controlWay].rates), "", len(ours.rates), "")
+}
+
+// tellWay adds the figures of one way.
+func (r *report) tellWay(w *way, rate, prefix, suffix string) {
+	r.arm = w.name
+	n := len(w.rates)
+	r.add(rate+suffix, median(w.rates), "1/s", n, "")
+	r.add(rate+"_spread"+suffix, slices.Max(w.rates)/slices.Min(w.rates), "", n, "")
+	r.add(prefix+"cpu_s_per_million"+suffix, median(w.cpu), "s", n, "")
+	r.add(prefix+"peak"+suffix, w.peak, "MB", n, "")
 }
 
 // taken is what a move took.

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -34,9 +33,7 @@ func toFile(ctx context.Context, b *bed, r *report) error {
 	}
 	defer func() { _ = connect.Stop(context.WithoutCancel(ctx)) }()
 	for _, size := range []int{100, 1000} {
-		rest := strings.Repeat("x", size-numberLen)
-		load := &flow{topic: fmt.Sprintf("b1-%d", size), records: b1Bytes / size, dir: b.Dir,
-			value: func(i int) []byte { return fmt.Appendf(make([]byte, 0, size), "%0*d%s", numberLen, i, rest) }}
+		load := &flow{topic: fmt.Sprintf("b1-%d", size), records: b1Bytes / size, dir: b.Dir, value: filled(size)}
 		load.line = load.value
 		if err := load.fill(ctx, b.kafka); err != nil {
 			return err

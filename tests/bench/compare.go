@@ -77,7 +77,7 @@ func (c *change) judge() verdict {
 		return missing
 	}
 	old, now := *c.kept, *c.fresh
-	if strings.HasPrefix(c.metric, "cpu_") {
+	if strings.Contains(c.metric, "cpu_"+between) {
 		old, now = now, old
 	}
 	switch {
@@ -93,14 +93,15 @@ var spreadName = regexp.MustCompile(`^(.+)_spread(.*)$`)
 
 // margin is the factor by which a ratio of a run may differ by chance.
 func margin(run []line, ratio string) float64 {
-	_, to, _ := strings.Cut(ratio, between)
+	what, to, _ := strings.Cut(ratio, between)
+	what = strings.TrimSuffix(what, "cpu_")
 	arm, suffix := parts(run, to)
 	most := 1.0
 	for _, l := range run {
-		if l.Metric == toControl+suffix && l.Value > 0 {
+		if l.Metric == what+toControl+suffix && l.Value > 0 {
 			most = max(most, l.Value, 1/l.Value)
 		}
-		if m := spreadName.FindStringSubmatch(l.Metric); m != nil && m[2] == suffix && (l.Arm == oursWay || l.Arm == arm) {
+		if m := spreadName.FindStringSubmatch(l.Metric); m != nil && strings.HasPrefix(m[1], what) && m[2] == suffix && (l.Arm == oursWay || l.Arm == arm) {
 			most = max(most, l.Value)
 		}
 	}

@@ -1,6 +1,6 @@
 // Command bench measures Millrace as a cluster of processes beside a real Kafka broker:
 //
-//	bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10|start
+//	bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B6|B7|B8|B9|B10|start
 //	bench -compare FOLDER -result FILE
 //
 // It prints one JSON object a line, {"bench","metric","value","unit","n"}, and a table. With -compare it ends with 1 where a
@@ -47,6 +47,10 @@ var benches = map[string]bench{
 		"The limit is a program that selects the table and produces the same JSON with franz-go. The peer is Debezium's source for PostgreSQL on a real Kafka Connect worker (G1, -Xmx1g), which takes a snapshot of the table, " +
 		"unwrapped to plain rows, once by default and once with larger batches, queues and fetches: no Java connector that queries tables could be had. \"millrace again\" is the same arm once more: differences of that size mean nothing. " +
 		"Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest.", run: fromTable},
+	"B6": {about: "The Kafka client alone, against a real broker with 8 partitions: a program reads a topic, or fills one, and does nothing with the records. \"c\" is a loop in C over the librdkafka that all ways have in common: " +
+		"2,000 messages at a time, of which it copies nothing, or one call for each record it produces. \"plain\" is confluent-kafka-go as its documentation has it. All have the settings of Millrace's clients (fetch.queue.backoff.ms=10, acks=all, idempotence, linger.ms=5). " +
+		"What is consumed is counted in the program, where the offsets of each partition have to follow each other; what is produced, by the ends of the topic at the broker. The rate is from the first record to the last, " +
+		"CPU and peak are of the whole process. \"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest; spread is the greatest by the smallest.", alone: true, run: clientLayer},
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
@@ -101,7 +105,7 @@ func main() {
 	}
 	b, ok := benches[flag.Arg(0)]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B7|B8|B9|B10|start, or bench -compare FOLDER -result FILE")
+		fmt.Fprintln(os.Stderr, "usage: bench [-keep FOLDER] [-compare FOLDER] [-n N] [-rows N] [-only WAY] [-profile FOLDER] B1|B2|B3|B4|B5|B6|B7|B8|B9|B10|start, or bench -compare FOLDER -result FILE")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

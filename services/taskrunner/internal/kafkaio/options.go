@@ -85,18 +85,31 @@ func deliveryWithinTransaction(user Config) Config {
 	return out
 }
 
-// build lays the user's configuration over defaults and what must not change over both.
+// ConsumerSettings are the settings of librdkafka that a consumer of a user's configuration has, without those of its group.
+func ConsumerSettings(user Config) Config {
+	return settings(user, consumerForced, sharedDefaults, consumerDefaults)
+}
+
+// ProducerSettings are the settings of librdkafka that a producer of a user's configuration has, unless it is transactional.
+func ProducerSettings(user Config) Config {
+	return settings(user, nil, sharedDefaults, producerDefaults)
+}
+
+// settings lays the user's configuration over defaults and what must not change over both.
+func settings(user, forced Config, defaults ...Config) Config {
+	all := Config{}
+	for _, d := range defaults {
+		maps.Copy(all, d)
+	}
+	maps.Copy(all, user)
+	maps.Copy(all, forced)
+	return all
+}
+
+// build makes of settings what confluent's package takes.
 func build(c *client, user Config, special kafka.ConfigMap, forced Config, defaults ...Config) *kafka.ConfigMap {
 	m := kafka.ConfigMap{}
-	for _, d := range defaults {
-		for k, v := range d {
-			m[k] = v
-		}
-	}
-	for k, v := range user {
-		m[k] = v
-	}
-	for k, v := range forced {
+	for k, v := range settings(user, forced, defaults...) {
 		m[k] = v
 	}
 	maps.Copy(m, special)
