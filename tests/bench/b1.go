@@ -106,13 +106,19 @@ type flow struct {
 	line    func(i int) []byte // in the file, in any order of its parts
 	marker  string             // what stands before the number of a record in its line; "": it begins with it
 	args    []string           // of the bare program
+	plain   bool               // the topic is not compressed; else by snappy
 
 	bytes int64 // of the file
 }
 
 // fill makes the topic.
 func (l *flow) fill(ctx context.Context, kafka string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedBytes(64<<20), kgo.DefaultProduceTopic(l.topic))
+	codec := kgo.SnappyCompression()
+	if l.plain {
+		codec = kgo.NoCompression()
+	}
+	client, err := kgo.NewClient(kgo.SeedBrokers(kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MaxBufferedBytes(64<<20), kgo.DefaultProduceTopic(l.topic),
+		kgo.ProducerBatchCompression(codec))
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ type bench struct {
 }
 
 var benches = map[string]bench{
-	"B1": {about: "Kafka→file with the file sink and StringConverter, one task, 8 partitions, values of 100 B and of 1 KB, offsets committed every second, by default settings. " +
+	"B1": {about: "Kafka→file with the file sink and StringConverter, one task, 8 partitions compressed with snappy, values of 100 B and of 1 KB, offsets committed every second, by default settings. " +
 		"The rate is what the file grew from its first line to its last; the numbers in it are checked, so that nothing is lost. CPU is that of the worker processes, from the request on. " +
 		"The limit is a program that reads the partitions with franz-go and writes lines, without group, offsets and conversion. The peer is a real Kafka Connect worker (G1, -Xmx1g) on the same broker, once by default and once with larger polls. " +
 		"\"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest.", run: toFile},
@@ -47,7 +47,7 @@ var benches = map[string]bench{
 		"The limit is a program that selects the table and produces the same JSON with franz-go. The peer is Debezium's source for PostgreSQL on a real Kafka Connect worker (G1, -Xmx1g), which takes a snapshot of the table, " +
 		"unwrapped to plain rows, once by default and once with larger batches, queues and fetches: no Java connector that queries tables could be had. \"millrace again\" is the same arm once more: differences of that size mean nothing. " +
 		"Figures are medians over the rounds, peaks the greatest, of all three runners together where one has the task; spread is the greatest by the smallest.", run: fromTable},
-	"B6": {about: "The Kafka client alone, against a real broker with 8 partitions: a program reads a topic, or fills one, and does nothing with the records. \"c\" is a loop in C over the librdkafka that all ways have in common: " +
+	"B6": {about: "The Kafka client alone, against a real broker with 8 partitions, nothing compressed: a program reads a topic, or fills one, and does nothing with the records. \"c\" is a loop in C over the librdkafka that all ways have in common: " +
 		"2,000 messages at a time, of which it copies nothing, or one call for each record it produces. \"plain\" is confluent-kafka-go as its documentation has it. All have the settings of Millrace's clients (fetch.queue.backoff.ms=10, acks=all, idempotence, linger.ms=5). " +
 		"What is consumed is counted in the program, where the offsets of each partition have to follow each other; what is produced, by the ends of the topic at the broker. The rate is from the first record to the last, " +
 		"CPU and peak are of the whole process. \"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest; spread is the greatest by the smallest.", alone: true, run: clientLayer},

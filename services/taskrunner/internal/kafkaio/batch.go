@@ -145,6 +145,7 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -214,7 +215,8 @@ func (r *reader) read(c *Consumer, wait time.Duration, n int) {
 		return
 	}
 	c.bytes += int(size)
-	arena := make([]byte, int(size)+1) // never empty: it needs an address, and empty values need one too
+	traffic.add(int(size) + got*messageBytes)
+	arena := newArena(int(size) + 1) // never empty: it needs an address, and empty values need one too
 	C.mr_copy(r.msgs, &r.recs[0], C.size_t(got), (*C.char)(unsafe.Pointer(&arena[0])))
 	cut := func(n C.int32_t) []byte {
 		if n < 0 {
@@ -259,6 +261,17 @@ func (r *reader) read(c *Consumer, wait time.Duration, n int) {
 	}
 	c.recovered()
 }
+
+// newArena is memory that was not zeroed, since all of it is written at once. Only strings.Builder gives out such.
+func newArena(n int) []byte {
+	var b strings.Builder
+	b.Grow(n)
+	b.WriteByte(0) // an empty string need not have an address
+	return unsafe.Slice(unsafe.StringData(b.String()), n)
+}
+
+// messageBytes is about what the library needs for a record beside its bytes.
+const messageBytes = 256
 
 const errPartitionEOF = C.int32_t(kafka.ErrPartitionEOF)
 

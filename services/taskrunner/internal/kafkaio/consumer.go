@@ -42,7 +42,8 @@ type ConsumerConfig struct {
 	// the yardstick for the other way.
 	OneByOne bool
 	// MaxBytes ends a batch early: about so many bytes of keys and values are handed out at once; 0 = 16 MiB. With
-	// queued.max.messages.kbytes (16 MiB) it bounds what a consumer holds in memory.
+	// queued.max.messages.kbytes (16 MiB) and what one fetch brings (fetch.max.bytes, 2 MiB, compressed) it bounds what a
+	// consumer holds in memory.
 	MaxBytes int
 	Logger   *slog.Logger // nil: no log
 }
@@ -117,7 +118,7 @@ func NewConsumer(_ context.Context, cc ConsumerConfig) (*Consumer, error) {
 	if cc.InstanceID != "" {
 		special["group.instance.id"] = cc.InstanceID
 	}
-	kc, err := kafka.NewConsumer(build(c, cc.Client, special, consumerForced, sharedDefaults, consumerDefaults))
+	kc, err := kafka.NewConsumer(build(c, cc.Client, special, consumerForced, sharedDefaults, consumerDefaultsFor(cc.Client)))
 	if err != nil {
 		c.closeLogs()
 		return nil, configError("consumer", cc.Client, err)

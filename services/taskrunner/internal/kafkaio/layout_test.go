@@ -21,14 +21,14 @@ func TestLayoutsAreThoseOfTheLibrary(t *testing.T) {
 	require.NoError(t, json.Unmarshal(out, &module))
 
 	// Our types and numbers, without the prototypes: those clash with the header's on purpose (void pointers).
-	ours := regexp.MustCompile(`(?ms)^typedef struct \{$.*?^\} mr_\w+;|^enum \{.*?\};`)
+	ours := regexp.MustCompile(`(?ms)^typedef struct \{$.*?^\} (?:mr|cb)_\w+;|^enum \{.*?\};`)
 	program := []string{`#include <stddef.h>`, `#include <stdint.h>`, `#include <sys/types.h>`, `#include "rdkafka.h"`}
-	for _, file := range []string{"batch.go", "writer.go"} {
+	for _, file := range []string{"batch.go", "writer.go", filepath.Join("clientbench", "bare.go")} {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		program = append(program, ours.FindAllString(string(text), -1)...)
 	}
-	for mine, theirs := range map[string]string{"mr_msg": "rd_kafka_message_t", "mr_report": "rd_kafka_message_t", "mr_metadata_topic": "struct rd_kafka_metadata_topic"} {
+	for mine, theirs := range map[string]string{"mr_msg": "rd_kafka_message_t", "mr_report": "rd_kafka_message_t", "cb_msg": "rd_kafka_message_t", "mr_metadata_topic": "struct rd_kafka_metadata_topic"} {
 		program = append(program, `_Static_assert(sizeof(`+mine+`) == sizeof(`+theirs+`), "size of `+mine+`");`)
 	}
 	fields := func(mine, theirs string, names ...string) {
@@ -40,6 +40,7 @@ func TestLayoutsAreThoseOfTheLibrary(t *testing.T) {
 	message := []string{"err", "rkt", "partition", "payload", "len", "key", "key_len", "offset", "_private"}
 	fields("mr_msg", "rd_kafka_message_t", message...)
 	fields("mr_report", "rd_kafka_message_t", message...)
+	fields("cb_msg", "rd_kafka_message_t", message...)
 	fields("mr_metadata_topic", "struct rd_kafka_metadata_topic", "topic", "partition_cnt", "partitions", "err")
 	fields("mr_metadata", "struct rd_kafka_metadata", "broker_cnt", "brokers", "topic_cnt", "topics")
 	for mine, theirs := range map[string]string{
@@ -49,6 +50,10 @@ func TestLayoutsAreThoseOfTheLibrary(t *testing.T) {
 		"MR_END": "RD_KAFKA_VTYPE_END", "MR_RKT": "RD_KAFKA_VTYPE_RKT", "MR_PARTITION": "RD_KAFKA_VTYPE_PARTITION",
 		"MR_VALUE": "RD_KAFKA_VTYPE_VALUE", "MR_KEY": "RD_KAFKA_VTYPE_KEY", "MR_OPAQUE": "RD_KAFKA_VTYPE_OPAQUE",
 		"MR_MSGFLAGS": "RD_KAFKA_VTYPE_MSGFLAGS", "MR_TIMESTAMP": "RD_KAFKA_VTYPE_TIMESTAMP", "MR_HEADERS": "RD_KAFKA_VTYPE_HEADERS",
+		"CB_PRODUCER": "RD_KAFKA_PRODUCER", "CB_CONSUMER": "RD_KAFKA_CONSUMER", "CB_COPY": "RD_KAFKA_MSG_F_COPY",
+		"CB_EOF": "RD_KAFKA_RESP_ERR__PARTITION_EOF", "CB_QUEUE_FULL": "RD_KAFKA_RESP_ERR__QUEUE_FULL",
+		"CB_END": "RD_KAFKA_VTYPE_END", "CB_RKT": "RD_KAFKA_VTYPE_RKT", "CB_PARTITION": "RD_KAFKA_VTYPE_PARTITION",
+		"CB_VALUE": "RD_KAFKA_VTYPE_VALUE", "CB_MSGFLAGS": "RD_KAFKA_VTYPE_MSGFLAGS",
 	} {
 		program = append(program, `_Static_assert((int)`+mine+` == (int)`+theirs+`, "`+mine+`");`)
 	}

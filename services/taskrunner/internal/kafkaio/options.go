@@ -30,11 +30,16 @@ var consumerDefaults = Config{
 	"fetch.queue.backoff.ms": "10",
 	// A partition that is not ready yet (a new topic) is asked again soon.
 	"fetch.error.backoff.ms": "50",
-	// Bounds the bytes in flight of a task: 64 MiB by default.
+	// Bounds the bytes in flight of a task: 64 MiB by default. What one fetch brings comes on top, once it is decompressed: 50 MiB
+	// by default before that, which at a ratio of ten is half a gigabyte.
 	"queued.max.messages.kbytes": "16384",
-	"auto.offset.reset":          "earliest",
-	"allow.auto.create.topics":   "true", // as Kafka's Java consumer
-	"isolation.level":            "read_uncommitted",
+	"fetch.max.bytes":            "2097152",
+	// Each record costs a quarter of a KiB beside its bytes. 100,000 by default, from which fetching rests; half of it lasts for longer than
+	// the rest and a fetch take.
+	"queued.min.messages":      "50000",
+	"auto.offset.reset":        "earliest",
+	"allow.auto.create.topics": "true", // as Kafka's Java consumer
+	"isolation.level":          "read_uncommitted",
 	// Known to every Java client, so that a group can be taken over from Kafka Connect. "cooperative-sticky" works too;
 	// librdkafka does not take both at once.
 	"partition.assignment.strategy": "range",
@@ -87,7 +92,18 @@ func deliveryWithinTransaction(user Config) Config {
 
 // ConsumerSettings are the settings of librdkafka that a consumer of a user's configuration has, without those of its group.
 func ConsumerSettings(user Config) Config {
-	return settings(user, consumerForced, sharedDefaults, consumerDefaults)
+	return settings(user, consumerForced, sharedDefaults, consumerDefaultsFor(user))
+}
+
+// consumerDefaultsFor leaves out what stands in the way of the user's own settings.
+func consumerDefaultsFor(user Config) Config {
+	all := maps.Clone(consumerDefaults)
+	for _, larger := range []string{"fetch.message.max.bytes", "max.partition.fetch.bytes", "message.max.bytes"} {
+		if _, ok := user[larger]; ok {
+			delete(all, "fetch.max.bytes") // the library refuses less than message.max.bytes; less than for one partition can't be meant
+		}
+	}
+	return all
 }
 
 // ProducerSettings are the settings of librdkafka that a producer of a user's configuration has, unless it is transactional.

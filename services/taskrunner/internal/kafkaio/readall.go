@@ -56,7 +56,7 @@ func (t *Tail) open() error {
 		"fetch.wait.max.ms": "3",
 
 		"allow.auto.create.topics": "false",
-	}, sharedDefaults, consumerDefaults))
+	}, sharedDefaults, consumerDefaultsFor(cfg)))
 	if err != nil {
 		c.closeLogs()
 		return configError("consumer", cfg, err)

@@ -13,5 +13,51 @@ static void mr_trim(void) {
 */
 import "C"
 
-// TrimMemory gives memory that closed clients have left to C's allocator back to the system.
+import (
+	"sync/atomic"
+	"time"
+)
+
+// TrimMemory gives memory that C's allocator keeps for later back to the system: what closed clients have left to it, and what
+// records took that have been read or written since.
 func TrimMemory() { C.mr_trim() }
+
+// C's allocator keeps nearly all that it once needed: pieces of a few hundred bytes, one for each record that was fetched, lie
+// around in it. A process whose clients have moved much and come to rest gives it back.
+const (
+	restAfter = 5 * time.Second
+	restBytes = 1 << 20  // moved within restAfter are rest
+	trimBytes = 16 << 20 // moved before are worth a trim
+)
+
+// idleTrim sees when all clients of the process together come to rest.
+type idleTrim struct {
+	moved atomic.Int64 // bytes since the last look
+	armed atomic.Bool  // a look will come
+	since int64        // bytes up to the last look, since the last trim; belongs to looks
+	trim  func()
+}
+
+var traffic = &idleTrim{trim: TrimMemory}
+
+// add notes that records of n bytes were moved.
+func (t *idleTrim) add(n int) {
+	t.moved.Add(int64(n))
+	if !t.armed.Load() && t.armed.CompareAndSwap(false, true) {
+		time.AfterFunc(restAfter, t.look)
+	}
+}
+
+func (t *idleTrim) look() {
+	moved := t.moved.Swap(0)
+	t.since += moved
+	if moved > restBytes {
+		time.AfterFunc(restAfter, t.look)
+		return
+	}
+	if t.since >= trimBytes {
+		t.since = 0
+		t.trim()
+	}
+	t.armed.Store(false)
+}

@@ -421,6 +421,7 @@ func (w *writer) fill(b *outBatch, recs []Record, at int) error {
 		}
 		c.recs = append(c.recs, out)
 	}
+	traffic.add(len(c.bytes) + len(c.recs)*messageBytes)
 	// Never empty: empty values need an address, too.
 	c.bytes = append(c.bytes, 0)
 	c.rest, c.tail = c.recs, c.bytes

@@ -50,7 +50,8 @@ func produceOurs(ctx context.Context, w work) (took time.Duration, err error) {
 	reported := 0 // by one goroutine, before Flush returns
 	done := func(_ int, _ record.Produced, err error) {
 		if reported++; err != nil {
-			failed.Store(&err)
+			kept := err // so that only an error needs memory
+			failed.Store(&kept)
 		}
 	}
 	value := make([]byte, w.size)
