@@ -1,6 +1,7 @@
 package kafkaio
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,30 +12,30 @@ import (
 func TestMemoryIsGivenBackWhenClientsHaveMovedMuchAndRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		trims := 0
-		r := &idleTrim{trim: func() { trims++ }}
+		var trims atomic.Int64
+		r := &idleTrim{trim: func() { trims.Add(1) }}
 		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() } //nolint:forbidigo // of the bubble's own clock
 
 		for range 20 { // busy
 			r.add(restBytes)
 			r.add(restBytes)
 			pass(restAfter)
-			require.Zero(t, trims)
+			require.Zero(t, trims.Load())
 		}
 		pass(restAfter)
-		require.Equal(t, 1, trims)
+		require.EqualValues(t, 1, trims.Load())
 		pass(time.Hour)
-		require.Equal(t, 1, trims, "once is enough")
+		require.EqualValues(t, 1, trims.Load(), "once is enough")
 
 		r.add(100)
 		pass(time.Hour)
-		require.Equal(t, 1, trims, "it was too little")
+		require.EqualValues(t, 1, trims.Load(), "it was too little")
 
 		r.add(2 * trimBytes)
 		for range 10 { // a trickle is rest, too
 			r.add(100)
 			pass(restAfter)
 		}
-		require.Equal(t, 2, trims)
+		require.EqualValues(t, 2, trims.Load())
 	})
 }
