@@ -62,7 +62,7 @@ func All(o Options) []plugin.Plugin {
 	all = append(all, jdbcsource.Plugins(jdbcsource.Options{Version: JDBCVersion, Policy: policy})...)
 	all = append(all, mock.Plugins(Version)...)
 	all = append(all, schemasource.Plugins(Version, o.Stdout)...)
-	return append(all, verifiable.Plugins(Version)...)
+	return append(all, verifiable.Plugins(Version, o.Stdout)...)
 }
 
 type empty struct{}

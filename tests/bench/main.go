@@ -151,7 +151,7 @@ func measure(ctx context.Context, name string, b bench, on bed) (r *report, err 
 }
 
 func source(topic string, throughput int) map[string]string {
-	return map[string]string{"connector.class": "VerifiableSourceConnector", "tasks.max": "1", "topic": topic, "throughput": fmt.Sprint(throughput),
+	return map[string]string{"connector.class": "VerifiableSourceConnector", "tasks.max": "1", "topic": topic, "throughput": fmt.Sprint(throughput), "enable.stdout": "false",
 		"key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.storage.StringConverter"}
 }
 

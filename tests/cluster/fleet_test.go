@@ -125,7 +125,7 @@ func begin(o cluster.Options, prefix string, pipelines, throughput int) (*fleet,
 }
 
 func sourceConfig(topic string, throughput int) map[string]string {
-	return map[string]string{"connector.class": "VerifiableSourceConnector", "tasks.max": "1", "topic": topic, "throughput": fmt.Sprint(throughput),
+	return map[string]string{"connector.class": "VerifiableSourceConnector", "tasks.max": "1", "topic": topic, "throughput": fmt.Sprint(throughput), "enable.stdout": "false",
 		"key.converter": "org.apache.kafka.connect.storage.StringConverter", "value.converter": "org.apache.kafka.connect.storage.StringConverter"}
 }
 
