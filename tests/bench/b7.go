@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,6 +86,11 @@ func startLatency(ctx context.Context, b *bed, r *report) error {
 			goal = "≤ 5"
 		}
 		r.add(fmt.Sprintf("all_%d_running_s", n), took.Seconds(), "s", 1, goal)
+		if n == 1000 {
+			if err := onlyFences(ctx, b, r, n, took); err != nil {
+				return err
+			}
+		}
 	}
 	r.add("conflict_or_5xx", float64(bad.Load()), "answers", 2*(b7Warm+rounds)+1100, "0")
 	return nil
@@ -242,6 +250,27 @@ func allRunning(ctx context.Context, b *bed, r *report, n int, bad *atomic.Int64
 		g.Go(func() error { return remove(ctx, b, fmt.Sprintf("many-%d-%d", n, i)) })
 	}
 	return took, g.Wait()
+}
+
+// onlyFences measures the limit: a program that takes the fences of as many tasks, and nothing else.
+func onlyFences(ctx context.Context, b *bed, r *report, n int, took time.Duration) error {
+	bare, err := build(ctx, b.Dir, b6Program)
+	if err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, bare, "-kafka", b.kafka, "-topic", "fence-", "-records", strconv.Itoa(n), "fence").Output() //nolint:gosec // our own
+	if err != nil {
+		return fmt.Errorf("taking %d fences: %w", n, err)
+	}
+	var bareResult struct{ Seconds float64 }
+	if err := json.Unmarshal(out, &bareResult); err != nil {
+		return err
+	}
+	r.arm = limitWay
+	r.add(fmt.Sprintf("all_%d_running_s", n), bareResult.Seconds, "s", 1, "")
+	r.arm = ""
+	r.add("ratio_to_limit", bareResult.Seconds/took.Seconds(), "", 1, "")
+	return nil
 }
 
 // roleCPU is the CPU time that the processes of one role have used.

@@ -53,7 +53,8 @@ var benches = map[string]bench{
 		"CPU and peak are of the whole process. \"millrace again\" is the same arm once more: differences of that size mean nothing. Figures are medians over the rounds, peaks the greatest; spread is the greatest by the smallest.", alone: true, run: clientLayer},
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
-		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file.", run: startLatency},
+		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file. " +
+		"The limit of the 1,000 is a program that takes the fences of 1,000 transactional ids, 16 at a time, and nothing else.", run: startLatency},
 	"B8": {about: "Density: a runner with 1,000 idle connectors, all parked: file sinks, and then, once these are deleted, file sources (exactly once), each with one task, one file, and a topic with one partition. " +
 		"Memory is what Linux calls resident, with all connectors less without any; CPU is the runner's over half a minute in which nothing happens. " +
 		"Then one task after another is woken, at any phase of the watcher: of sinks from the producing of a record to the line in the file, with group.initial.rebalance.delay.ms=0, " +

@@ -4,8 +4,10 @@
 //
 //	clientbench -way ours|plain|c -kafka HOST:PORT -topic TOPIC -partitions N -records N consume
 //	clientbench -way ours|plain|c -kafka HOST:PORT -topic TOPIC -partitions N -records N -size N produce
+//	clientbench -kafka HOST:PORT -topic PREFIX -records N fence
 //
-// It prints one JSON object: what was moved, and in how many seconds, from the first record to the last.
+// It prints one JSON object: what was moved, and in how many seconds, from the first record to the last. The last form opens a
+// transactional producer for each of N ids, takes the fence of each and keeps all: what N exactly-once tasks can't start without (B7).
 package main
 
 import (
@@ -98,6 +100,9 @@ func run() (err error) {
 			user[k] = v
 		}
 	}
+	if flag.Arg(0) == "fence" {
+		*name, ways["fence"] = "fence", way{}
+	}
 	way, ok := ways[*name]
 	var move func(context.Context, work) (time.Duration, error)
 	switch flag.Arg(0) {
@@ -105,9 +110,11 @@ func run() (err error) {
 		move, w.client = way.consume, kafkaio.ConsumerSettings(user)
 	case "produce":
 		move, w.client = way.produce, kafkaio.ProducerSettings(user)
+	case "fence":
+		move, w.client = fence, user
 	}
 	if !ok || move == nil || flag.NArg() != 1 {
-		return fmt.Errorf("way %q, arguments %q: expected are a way of ours, plain or c, and consume or produce", *name, flag.Args())
+		return fmt.Errorf("way %q, arguments %q: expected are a way of ours, plain or c, and consume or produce, or fence", *name, flag.Args())
 	}
 	took, err := move(context.Background(), w)
 	if err != nil {
