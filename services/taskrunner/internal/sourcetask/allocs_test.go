@@ -109,7 +109,7 @@ func allocations(t *testing.T, id func(string, int) string, size int) float64 {
 	for i := range size {
 		m.batch = append(m.batch, record.Source{Partition: part, Offset: data.MapOf("n", int64(i)), Topic: "t", Value: "v"})
 	}
-	stop := runWith(t, m, prompt{}, id)
+	stop := runWith(t, m, prompt{}, id, nil)
 	turn := func() {
 		m.turns <- struct{}{}
 		<-m.done
@@ -123,7 +123,7 @@ func allocations(t *testing.T, id func(string, int) string, size int) float64 {
 }
 
 // runWith runs a plugin over a producer, with nothing else that takes time; stop stops it and tells how it ended.
-func runWith(t *testing.T, plug source.Task, p sourcetask.Producer, id func(string, int) string) (stop func() error) {
+func runWith(t *testing.T, plug source.Task, p sourcetask.Producer, id func(string, int) string, config map[string]string) (stop func() error) {
 	t.Helper()
 	inst, err := sourcetask.New(sourcetask.Deps{
 		Plugin: func(plugin.Kind, string) (*plugin.Plugin, error) {
@@ -136,7 +136,7 @@ func runWith(t *testing.T, plug source.Task, p sourcetask.Producer, id func(stri
 		Offsets:         func(sourcetask.Settings) (sourcetask.Offsets, error) { return nowhere{}, nil },
 		TransactionalID: id,
 		FlushInterval:   time.Hour,
-	})(cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: "c"})
+	})(cluster.JobSpec{Job: cluster.TaskJob("u", 0), Name: "c", Config: cluster.ConfigOf(config), TaskConfig: cluster.Config{}})
 	require.NoError(t, err)
 	take, cancel := context.WithCancel(t.Context())
 	target := make(chan cluster.TargetState, 1)

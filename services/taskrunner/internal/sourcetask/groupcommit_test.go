@@ -24,6 +24,7 @@ type ledger struct {
 	verdicts chan error
 
 	mu        sync.Mutex
+	refusals  int        // Sends that are refused for now
 	open      []string   // values of the open transaction
 	committed [][]string // of each that was committed
 	closed    bool
@@ -35,6 +36,11 @@ func (l *ledger) Abort(context.Context) error {
 }
 func (l *ledger) Send(ctx context.Context, batch []kafkaio.Record, done func(int, record.Produced, error)) (int, error) {
 	l.mu.Lock()
+	if l.refusals > 0 {
+		l.refusals--
+		l.mu.Unlock()
+		return 0, connecterr.New(connecterr.Retriable, "not now")
+	}
 	for i := range batch {
 		if batch[i].Topic != "offsets" {
 			l.open = append(l.open, batch[i].Topic)
@@ -81,10 +87,11 @@ type dealt struct {
 	hands   chan string
 	fail    error
 	durable []string
+	tc      source.Context
 }
 
-func (*dealt) Start(context.Context, source.Context) error { return nil }
-func (*dealt) Stop(context.Context) error                  { return nil }
+func (d *dealt) Start(_ context.Context, tc source.Context) error { d.tc = tc; return nil }
+func (*dealt) Stop(context.Context) error                         { return nil }
 func (d *dealt) Poll(ctx context.Context) (rs []record.Source, err error) {
 	select {
 	case names := <-d.hands:
@@ -92,6 +99,10 @@ func (d *dealt) Poll(ctx context.Context) (rs []record.Source, err error) {
 			return nil, d.fail
 		}
 		for _, n := range names {
+			if n == '.' {
+				d.tc.Transactions().Commit()
+				continue
+			}
 			rs = append(rs, record.Source{Partition: part, Offset: data.MapOf("n", int64(n)), Topic: string(n), Value: "v"})
 		}
 	case <-ctx.Done():
@@ -120,7 +131,7 @@ func TestGroup_polls_that_come_while_one_is_committed_are_committed_together(t *
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional)
+		stop := runWith(t, d, l, transactional, nil)
 		d.hands <- "ab" // alone: it does not wait for others
 		synctest.Wait()
 		l.verdicts <- nil
@@ -152,7 +163,7 @@ func TestGroup_a_transaction_that_has_to_be_repeated_is_repeated_before_the_next
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional)
+		stop := runWith(t, d, l, transactional, nil)
 		d.hands <- "a"
 		d.hands <- "b"
 		l.verdicts <- connecterr.New(connecterr.Retriable, "not now")
@@ -171,7 +182,7 @@ func TestGroup_after_a_commit_that_fails_nothing_is_committed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional)
+		stop := runWith(t, d, l, transactional, nil)
 		d.hands <- "a"
 		d.hands <- "b"
 		synctest.Wait()
@@ -189,7 +200,7 @@ func TestGroup_the_failure_of_a_poll_does_not_take_back_the_polls_before_it(t *t
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string), fail: errors.New("broken")}
-		stop := runWith(t, d, l, transactional)
+		stop := runWith(t, d, l, transactional, nil)
 		d.hands <- "a"
 		d.hands <- "b"
 		d.hands <- "!"
@@ -207,7 +218,7 @@ func TestGroup_after_a_failure_Kafka_is_not_waited_for_without_end(t *testing.T)
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string), fail: errors.New("broken")}
-		stop := runWith(t, d, l, transactional)
+		stop := runWith(t, d, l, transactional, nil)
 		d.hands <- "a"
 		d.hands <- "b"
 		d.hands <- "!"
@@ -222,7 +233,7 @@ func TestGroup_what_waits_is_bounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional)
+		stop := runWith(t, d, l, transactional, nil)
 		hand, taken := strings.Repeat("x", 1000), 0
 		for {
 			synctest.Wait()
@@ -245,7 +256,7 @@ func TestGroup_a_plugin_that_is_told_of_commits_is_told_before_it_is_polled_agai
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l, c := &ledger{verdicts: make(chan error)}, &committer{dealt: dealt{hands: make(chan string)}}
-		stop := runWith(t, c, l, transactional)
+		stop := runWith(t, c, l, transactional, nil)
 		c.hands <- "a"
 		synctest.Wait()
 		select {
@@ -261,5 +272,26 @@ func TestGroup_a_plugin_that_is_told_of_commits_is_told_before_it_is_polled_agai
 		require.NoError(t, stop())
 		require.Equal(t, []string{"a", "b"}, l.transactions())
 		require.Equal(t, 2, c.told)
+	})
+}
+
+// A transaction that has to be repeated ends where the connector says, not where it was repeated.
+func TestTransactions_that_are_repeated_keep_the_connectors_boundaries(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
+		close(l.verdicts) // all are good
+		stop := runWith(t, d, l, transactional, map[string]string{"transaction.boundary": "connector"})
+		d.hands <- "a"
+		synctest.Wait()
+		l.mu.Lock()
+		l.refusals = 1
+		l.mu.Unlock()
+		d.hands <- "b"
+		d.hands <- "c."
+		d.hands <- "d."
+		require.NoError(t, stop())
+		require.Equal(t, []string{"abc", "d"}, l.transactions())
+		require.Equal(t, []string{"a", "b", "c", "d"}, d.durable)
 	})
 }
