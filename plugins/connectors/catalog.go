@@ -4,6 +4,7 @@ package connectors
 import (
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/millrace/millrace/plugins/connectors/filestream"
 	"github.com/millrace/millrace/plugins/connectors/jdbc/connect"
@@ -56,6 +57,7 @@ func All(o Options) []plugin.Plugin {
 	if o.Stdout == nil {
 		o.Stdout = io.Discard
 	}
+	o.Stdout = &lockedWriter{w: o.Stdout}
 	policy := connect.Policy{Blocked: o.BlockedJDBC, Files: filestream.Roots(o.FileRoots).Check}
 	all := filestream.Plugins(filestream.Options{Version: Version, Roots: o.FileRoots, Stdin: o.Stdin, Stdout: o.Stdout})
 	all = append(all, jdbcsink.Plugins(JDBCVersion, policy)...)
@@ -68,3 +70,15 @@ func All(o Options) []plugin.Plugin {
 type empty struct{}
 
 func (empty) Read([]byte) (int, error) { return 0, io.EOF }
+
+// lockedWriter is one writer for tasks that write at the same time: what is written in one call stays together.
+type lockedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (l *lockedWriter) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(text)
+}

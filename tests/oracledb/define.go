@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/tests/ddl"
 )
 
 // catalog are the views that are asked, as tables.
@@ -85,7 +87,7 @@ func (c *conn) define(ctx context.Context, text string) error {
 			}
 			return c.do(ctx, "DELETE FROM all_tab_cols WHERE owner = ? AND table_name = ? AND column_name = ?", n.owner, n.name, fold(m[4]))
 		}
-		for _, one := range list(m[2] + m[3]) {
+		for _, one := range ddl.List(m[2] + m[3]) {
 			col, err := parse(one)
 			if err != nil {
 				return err
@@ -231,30 +233,10 @@ func (c column) sqlite() string {
 	return text
 }
 
-// list cuts at the commas outside of parentheses and literals.
-func list(text string) (all []string) {
-	depth, from, quoted := 0, 0, false
-	for i, c := range text {
-		switch {
-		case c == '\'':
-			quoted = !quoted
-		case quoted:
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == ',' && depth == 0:
-			all = append(all, strings.TrimSpace(text[from:i]))
-			from = i + 1
-		}
-	}
-	return append(all, strings.TrimSpace(text[from:]))
-}
-
 func (c *conn) create(ctx context.Context, n name, body string) error {
 	var texts, keys []string
 	var columns []column
-	for _, one := range list(body) {
+	for _, one := range ddl.List(body) {
 		if m := keying.FindStringSubmatch(one); m != nil {
 			texts, keys = append(texts, one), append(keys, m[2])
 			continue
@@ -289,7 +271,7 @@ func (c *conn) create(ctx context.Context, n name, body string) error {
 		if err := c.do(ctx, "INSERT INTO all_constraints VALUES (?, ?, ?, 'P')", n.owner, n.name, constraint); err != nil {
 			return err
 		}
-		for at, one := range list(k) {
+		for at, one := range ddl.List(k) {
 			if err := c.do(ctx, "INSERT INTO all_cons_columns VALUES (?, ?, ?, ?)", n.owner, constraint, fold(one), at+1); err != nil {
 				return err
 			}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/millrace/millrace/tests/ddl"
 )
 
 // catalog are the views of the server that are asked, as tables.
@@ -211,32 +213,11 @@ func (c col) sqlite() string {
 	return text
 }
 
-// list cuts at the commas outside of parentheses and literals.
-func list(text string) (all []string) {
-	depth, from := 0, 0
-	quoted := false
-	for i, c := range text {
-		switch {
-		case c == '\'':
-			quoted = !quoted
-		case quoted:
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case c == ',' && depth == 0:
-			all = append(all, strings.TrimSpace(text[from:i]))
-			from = i + 1
-		}
-	}
-	return append(all, strings.TrimSpace(text[from:]))
-}
-
 func (e *engine) createTable(ctx context.Context, o object, body string) error {
 	var columns []col
 	var parts, primary []string
 	var uniques []string
-	for _, one := range list(body) {
+	for _, one := range ddl.List(body) {
 		if m := keying.FindStringSubmatch(one); m != nil {
 			if strings.EqualFold(m[1], "UNIQUE") {
 				uniques = append(uniques, m[2])
@@ -306,7 +287,7 @@ func (e *engine) key(ctx context.Context, o object, columns string, primary bool
 	if err := e.do(ctx, "INSERT INTO sys_indexes VALUES (?, ?, 1, ?, 0)", object, index, primary); err != nil {
 		return err
 	}
-	for i, c := range list(columns) {
+	for i, c := range ddl.List(columns) {
 		if err := e.do(ctx, "INSERT INTO sys_index_columns SELECT object_id, ?, column_id, ?, 0 FROM sys_columns WHERE object_id = ? AND name = ?", index, i+1, object, bare(c)); err != nil {
 			return err
 		}
@@ -315,7 +296,7 @@ func (e *engine) key(ctx context.Context, o object, columns string, primary bool
 }
 
 func (e *engine) alterTable(ctx context.Context, o object, add bool, body string) error {
-	for _, one := range list(body) {
+	for _, one := range ddl.List(body) {
 		if !add {
 			if err := e.do(ctx, "ALTER TABLE "+o.sqlite()+" DROP COLUMN "+one); err != nil {
 				return err

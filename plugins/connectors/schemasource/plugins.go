@@ -5,7 +5,6 @@ import (
 	"io"
 	"maps"
 	"strconv"
-	"sync"
 
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connector"
@@ -33,14 +32,13 @@ var flavours = []flavour{
 	{class: "io.confluent.connect.hdfs.tools.SchemaSource", doc: "Makes numbered records with a schema at a steady pace."},
 }
 
-// Plugins are the sources of all flavours. Lines about records go to stdout.
+// Plugins are the sources of all flavours. Lines about records go to stdout, each in one call, which tasks make at the same time.
 func Plugins(version string, stdout io.Writer) []plugin.Plugin {
-	lines := &lineWriter{w: stdout}
 	all := make([]plugin.Plugin, len(flavours))
 	for i, f := range flavours {
 		all[i] = plugin.Plugin{Class: f.class + "Connector", Kind: plugin.Source, Version: version, TaskClass: f.class + "Task", Def: &config.Def{}, Doc: f.doc,
 			NewConnector:  func() connector.Connector { return &schemaConnector{} },
-			NewSourceTask: func() source.Task { return &task{flavour: f, stdout: lines} }}
+			NewSourceTask: func() source.Task { return &task{flavour: f, stdout: stdout} }}
 	}
 	return all
 }
@@ -65,15 +63,3 @@ func (c *schemaConnector) TaskConfigs(_ context.Context, maxTasks int) ([]map[st
 }
 
 func (c *schemaConnector) Stop(context.Context) error { return nil }
-
-// lineWriter writes a line in one call, whoever else writes.
-type lineWriter struct {
-	mu sync.Mutex
-	w  io.Writer
-}
-
-func (l *lineWriter) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(line)
-}

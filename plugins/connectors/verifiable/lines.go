@@ -3,14 +3,13 @@ package verifiable
 import (
 	"encoding/json"
 	"io"
-	"sync"
 )
 
 // line is what is printed of a record, as Kafka's own verifiable connectors print it.
 type line struct {
 	Committed bool   `json:"committed,omitempty"`
 	Name      string `json:"name"`
-	Task      any    `json:"task"` // the source's
+	Task      int64  `json:"task"` // the source's
 	SinkTask  *int32 `json:"sinkTask,omitempty"`
 	Topic     string `json:"topic"`
 	TimeMS    int64  `json:"time_ms"`
@@ -19,21 +18,16 @@ type line struct {
 	Flushed   bool   `json:"flushed,omitempty"`
 }
 
-// lines prints lines, each in one call; nil prints none.
-type lines struct {
-	mu sync.Mutex
-	w  io.Writer
-}
+// lines prints lines, each in one call; without a writer none.
+type lines struct{ w io.Writer }
 
-func (l *lines) print(one line) {
-	if l == nil || l.w == nil {
+func (l lines) print(one line) {
+	if l.w == nil {
 		return
 	}
 	text, err := json.Marshal(one)
 	if err != nil {
 		return // numbers and texts: there is no such error
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	_, _ = l.w.Write(append(text, '\n')) // a stdout that is closed is nobody's
 }

@@ -91,7 +91,7 @@ type sourceTask struct {
 	began      time.Time
 	sent       int64 // since began
 	complete   bool  // values are structs
-	lines      *lines
+	lines      lines
 	name       string
 }
 
@@ -114,7 +114,7 @@ func (t *sourceTask) Start(ctx context.Context, tc source.Context) error {
 	t.topic, t.throughput, t.id = v.String(topicKey), v.Int(throughputKey), int32(id)
 	t.complete, t.name = v.Bool(completeKey), props["name"]
 	if !v.Bool(stdoutKey) {
-		t.lines = nil
+		t.lines = lines{}
 	}
 	t.partition = data.MapOf(idField, id)
 	offset, err := tc.Offsets().Offset(ctx, t.partition)
@@ -162,7 +162,7 @@ func (t *sourceTask) Poll(ctx context.Context) ([]record.Source, error) {
 			}
 			batch[i].ValueSchema, batch[i].Value = completeSchema, whole
 		}
-		t.lines.print(line{Name: t.name, Task: t.id, Topic: t.topic, TimeMS: now, Seqno: t.next})
+		t.lines.print(line{Name: t.name, Task: int64(t.id), Topic: t.topic, TimeMS: now, Seqno: t.next})
 		t.next++
 	}
 	t.sent += n
@@ -171,13 +171,13 @@ func (t *sourceTask) Poll(ctx context.Context) ([]record.Source, error) {
 
 // CommitRecords implements source.RecordCommitter.
 func (t *sourceTask) CommitRecords(_ context.Context, done []source.Committed) error {
-	if t.lines == nil {
+	if t.lines.w == nil {
 		return nil
 	}
 	now := time.Now().UnixMilli()
 	for _, c := range done {
 		n, _ := number(c.Record.Value)
-		t.lines.print(line{Committed: true, Name: t.name, Task: t.id, Topic: t.topic, TimeMS: now, Seqno: n})
+		t.lines.print(line{Committed: true, Name: t.name, Task: int64(t.id), Topic: t.topic, TimeMS: now, Seqno: n})
 	}
 	return nil
 }
@@ -196,7 +196,7 @@ type sinkTask struct {
 	next     map[int64]int64 // by id
 	repeated int64
 
-	lines     *lines
+	lines     lines
 	name      string
 	id        int32
 	unflushed map[record.TopicPartition][]line
@@ -210,7 +210,7 @@ func (t *sinkTask) Start(_ context.Context, tc sink.Context) error {
 		return connecterr.New(connecterr.Config, "Invalid value %s for configuration %s: Not a number of type INT", props[idKey], idKey)
 	}
 	if t.name, t.id = props["name"], int32(id); strings.EqualFold(props[stdoutKey], "false") {
-		t.lines = nil
+		t.lines = lines{}
 	}
 	return nil
 }
@@ -236,7 +236,7 @@ func (t *sinkTask) Put(_ context.Context, batch []record.Sink) error {
 			return connecterr.New(connecterr.Data, "records %d to %d of source task %d are missing before %s-%d offset %d",
 				want, seqno-1, id, r.OriginalTopic, r.OriginalPartition, r.OriginalOffset)
 		}
-		if t.lines != nil {
+		if t.lines.w != nil {
 			one := line{Name: t.name, Task: id, SinkTask: &t.id, Topic: r.Topic, TimeMS: now, Seqno: seqno, Offset: &r.OriginalOffset}
 			t.lines.print(one)
 			at := record.TopicPartition{Topic: r.OriginalTopic, Partition: r.OriginalPartition}
@@ -294,17 +294,16 @@ func number(v any) (int64, bool) {
 
 func (t *sinkTask) Stop(context.Context) error { return nil }
 
-// Plugins are the source and the sink. Lines about records go to stdout.
+// Plugins are the source and the sink. Lines about records go to stdout, each in one call, which tasks make at the same time.
 func Plugins(version string, stdout io.Writer) []plugin.Plugin {
-	out := &lines{w: stdout}
 	return []plugin.Plugin{
 		{Class: "org.apache.kafka.connect.tools.VerifiableSourceConnector", Kind: plugin.Source, Version: version,
 			TaskClass: "org.apache.kafka.connect.tools.VerifiableSourceTask", Def: sourceDef, Doc: "Numbers its records.",
 			NewConnector:  func() connector.Connector { return &verifiableConnector{def: sourceDef} },
-			NewSourceTask: func() source.Task { return &sourceTask{lines: out} }},
+			NewSourceTask: func() source.Task { return &sourceTask{lines: lines{stdout}} }},
 		{Class: "org.apache.kafka.connect.tools.VerifiableSinkConnector", Kind: plugin.Sink, Version: version,
 			TaskClass: "org.apache.kafka.connect.tools.VerifiableSinkTask", Def: sinkDef, Doc: "Checks that numbered records are complete.",
 			NewConnector: func() connector.Connector { return &verifiableConnector{def: sinkDef} },
-			NewSinkTask:  func() sink.Task { return &sinkTask{lines: out} }},
+			NewSinkTask:  func() sink.Task { return &sinkTask{lines: lines{stdout}} }},
 	}
 }

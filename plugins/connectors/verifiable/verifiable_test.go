@@ -126,7 +126,7 @@ func printed(t *testing.T, b *bytes.Buffer) (all []map[string]any) {
 func TestCase_14_a_source_prints_what_it_makes_and_what_is_committed(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	task := &sourceTask{lines: &lines{w: &out}}
+	task := &sourceTask{lines: lines{&out}}
 	require.NoError(t, task.Start(t.Context(), taskContext{config: map[string]string{"topic": "t", "id": "0", "name": "src"}}))
 	batch, err := task.Poll(t.Context())
 	require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestCase_14_a_source_prints_what_it_makes_and_what_is_committed(t *testing.
 func TestCase_15_a_sink_prints_what_it_gets_and_what_is_flushed(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	task := &sinkTask{lines: &lines{w: &out}}
+	task := &sinkTask{lines: lines{&out}}
 	require.NoError(t, task.Start(t.Context(), sinkContext{}))
 	batch := []record.Sink{
 		{Topic: "t", OriginalTopic: "t", OriginalPartition: 0, OriginalOffset: 7, Key: int32(3), Value: int64(0)},

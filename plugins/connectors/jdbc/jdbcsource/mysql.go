@@ -133,13 +133,8 @@ func (m *mysql) query(ctx context.Context, q query) (rows, error) {
 			}
 		}
 	}
-	r, err := m.conn.QueryContext(ctx, st.text)
+	r, types, err := m.typed(ctx, st.text)
 	if err != nil {
-		return nil, err
-	}
-	types, err := r.ColumnTypes()
-	if err != nil {
-		_ = r.Close() //nolint:sqlclosecheck // else the rows live on
 		return nil, err
 	}
 	columns := make([]column, len(types))

@@ -117,13 +117,8 @@ func (o *oracle) query(ctx context.Context, q query) (rows, error) {
 	}
 	st := w.statement(q.mode, q.target, q.suffix, q.lastID != nil)
 	q.said(st.text)
-	r, err := o.conn.QueryContext(ctx, st.text, q.values(st, func(at time.Time) any { return ora.TimeStamp(timeOf(q.clock.wall(at))) })...)
+	r, types, err := o.typed(ctx, st.text, q.values(st, func(at time.Time) any { return ora.TimeStamp(timeOf(q.clock.wall(at))) })...)
 	if err != nil {
-		return nil, err
-	}
-	types, err := r.ColumnTypes()
-	if err != nil {
-		_ = r.Close() //nolint:sqlclosecheck // else the rows live on
 		return nil, err
 	}
 	columns := make([]column, len(types))

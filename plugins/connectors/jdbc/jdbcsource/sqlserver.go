@@ -162,13 +162,8 @@ func (s *sqlServer) query(ctx context.Context, q query) (rows, error) {
 		}
 		return civilOf(q.clock.wall(at))
 	})
-	r, err := s.conn.QueryContext(ctx, st.text, args...)
+	r, types, err := s.typed(ctx, st.text, args...)
 	if err != nil {
-		return nil, err
-	}
-	types, err := r.ColumnTypes()
-	if err != nil {
-		_ = r.Close() //nolint:sqlclosecheck // else the rows live on
 		return nil, err
 	}
 	columns := make([]column, len(types))

@@ -99,6 +99,20 @@ func (s *sqlSession) ask(ctx context.Context, query string) (any, error) {
 	return v, err
 }
 
+// typed runs a query and tells the types of its columns.
+func (s *sqlSession) typed(ctx context.Context, query string, args ...any) (*sql.Rows, []*sql.ColumnType, error) {
+	r, err := s.conn.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	types, err := r.ColumnTypes()
+	if err != nil {
+		_ = r.Close() //nolint:sqlclosecheck // else the rows live on
+		return nil, nil, err
+	}
+	return r, types, nil
+}
+
 // askTyped also tells the value's type.
 func (s *sqlSession) askTyped(ctx context.Context, query string) (v any, kind string, err error) {
 	count := 0

@@ -82,10 +82,10 @@ func (l *ledger) transactions() (all []string) {
 	return all
 }
 
-// dealt is a source that hands out what it is dealt, each name a record, and notes what is durable.
+// dealt is a source that hands out what it is dealt, each name a record, and notes what is durable. Dealt "!" it fails; "." ends a
+// transaction.
 type dealt struct {
 	hands   chan string
-	fail    error
 	durable []string
 	tc      source.Context
 }
@@ -96,7 +96,7 @@ func (d *dealt) Poll(ctx context.Context) (rs []record.Source, err error) {
 	select {
 	case names := <-d.hands:
 		if names == "!" {
-			return nil, d.fail
+			return nil, errors.New("broken")
 		}
 		for _, n := range names {
 			if n == '.' {
@@ -127,11 +127,17 @@ func (c *committer) Commit(context.Context) error { c.told++; return nil }
 
 func transactional(string, int) string { return "id" }
 
+// dealing runs a source that is dealt hands.
+func dealing(t *testing.T) (l *ledger, d *dealt, stop func() error) {
+	t.Helper()
+	l, d = &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
+	return l, d, runWith(t, d, l, transactional, nil)
+}
+
 func TestGroup_polls_that_come_while_one_is_committed_are_committed_together(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional, nil)
+		l, d, stop := dealing(t)
 		d.hands <- "ab" // alone: it does not wait for others
 		synctest.Wait()
 		l.verdicts <- nil
@@ -162,8 +168,7 @@ func TestGroup_polls_that_come_while_one_is_committed_are_committed_together(t *
 func TestGroup_a_transaction_that_has_to_be_repeated_is_repeated_before_the_next(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional, nil)
+		l, d, stop := dealing(t)
 		d.hands <- "a"
 		d.hands <- "b"
 		l.verdicts <- connecterr.New(connecterr.Retriable, "not now")
@@ -181,8 +186,7 @@ func TestGroup_a_transaction_that_has_to_be_repeated_is_repeated_before_the_next
 func TestGroup_after_a_commit_that_fails_nothing_is_committed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional, nil)
+		l, d, stop := dealing(t)
 		d.hands <- "a"
 		d.hands <- "b"
 		synctest.Wait()
@@ -199,8 +203,7 @@ func TestGroup_after_a_commit_that_fails_nothing_is_committed(t *testing.T) {
 func TestGroup_the_failure_of_a_poll_does_not_take_back_the_polls_before_it(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string), fail: errors.New("broken")}
-		stop := runWith(t, d, l, transactional, nil)
+		l, d, stop := dealing(t)
 		d.hands <- "a"
 		d.hands <- "b"
 		d.hands <- "!"
@@ -217,8 +220,7 @@ func TestGroup_the_failure_of_a_poll_does_not_take_back_the_polls_before_it(t *t
 func TestGroup_after_a_failure_Kafka_is_not_waited_for_without_end(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string), fail: errors.New("broken")}
-		stop := runWith(t, d, l, transactional, nil)
+		l, d, stop := dealing(t)
 		d.hands <- "a"
 		d.hands <- "b"
 		d.hands <- "!"
@@ -232,8 +234,7 @@ func TestGroup_after_a_failure_Kafka_is_not_waited_for_without_end(t *testing.T)
 func TestGroup_what_waits_is_bounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l, d := &ledger{verdicts: make(chan error)}, &dealt{hands: make(chan string)}
-		stop := runWith(t, d, l, transactional, nil)
+		l, d, stop := dealing(t)
 		hand, taken := strings.Repeat("x", 1000), 0
 		for {
 			synctest.Wait()
