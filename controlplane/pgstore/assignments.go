@@ -117,11 +117,6 @@ func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Dec
 	var jobs []planRow
 	var connectors []connectorRow
 	b := &pgx.Batch{}
-	b.Queue(sqlLeaseCheck, int64(term)).Query(func(rows pgx.Rows) error {
-		found, err := pgx.CollectRows(rows, pgx.RowTo[int])
-		p.leads = len(found) == 1
-		return err
-	})
 	b.Queue(sqlFloorCheck).QueryRow(func(row pgx.Row) error { return row.Scan(&p.floor) })
 	if len(lose) > 0 {
 		b.Queue(sqlSessionsLock, lose).Query(set(p.open))
@@ -135,6 +130,12 @@ func lockPlan(ctx context.Context, t *tx, term cluster.Term, steps []cluster.Dec
 	if len(forget.uids) > 0 {
 		b.Queue(sqlStatusesOfLive, forget.uids, forget.tasks).Query(into(&p.ended))
 	}
+	// Last, so that nobody waits for this row while we wait for others.
+	b.Queue(sqlLeaseCheck, int64(term)).Query(func(rows pgx.Rows) error {
+		found, err := pgx.CollectRows(rows, pgx.RowTo[int])
+		p.leads = len(found) == 1
+		return err
+	})
 	if err := t.send(ctx, b); err != nil {
 		return nil, nil, err
 	}

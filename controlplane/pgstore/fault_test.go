@@ -1,6 +1,7 @@
 package pgstore_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -113,6 +114,78 @@ func TestFault_a_key_in_use_is_waited_for(t *testing.T) {
 			require.ErrorAs(t, err, &was)
 			require.Equal(t, cluster.Answer{Status: 201, Header: map[string]string{"A": "b"}, Body: []byte("first")}, was.Answer)
 			require.Empty(t, names)
+		})
+	}
+}
+
+// A plan may wait, for rows or for a slow disk, for longer than a lease lasts. The leader that made it renews its lease all the
+// while; another takes over only before the plan has looked whose term it is, or after it was committed.
+func TestFault_a_plan_that_waits_costs_no_leadership(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		lock  string
+		early bool // the plan has not looked at the term yet when it waits
+	}{
+		"for the rows of its jobs":   {"SELECT FROM jobs FOR UPDATE", true},
+		"for what it writes at last": {"LOCK TABLE outbox IN SHARE MODE", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, schema := open(t)
+			c, _, err := s.CreateConnector(t.Context(), cluster.NewConnector{UID: "u", Name: "c", Class: "x", Type: cluster.TypeSource,
+				Config: cluster.ConfigOf(map[string]string{"connector.class": "x"})})
+			require.NoError(t, err)
+			_, _, err = s.Register(t.Context(), cluster.Registration{Runner: "r", Session: "s"})
+			require.NoError(t, err)
+			l, ok, _, err := s.AcquireLease(t.Context(), "leader", time.Minute)
+			require.NoError(t, err)
+			require.True(t, ok)
+			conn := connect(t, schema)
+			blocked := func(n int) {
+				t.Helper()
+				require.Eventually(t, func() bool {
+					var waiting int
+					err := conn.QueryRow(t.Context(), "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'", schema).Scan(&waiting)
+					return err == nil && waiting == n
+				}, 10*time.Second, 5*time.Millisecond)
+			}
+			locks := connect(t, schema)
+			_, err = locks.Exec(t.Context(), "BEGIN; "+tc.lock)
+			require.NoError(t, err)
+			planned := make(chan error, 1)
+			go func() {
+				_, err := s.CommitPlan(t.Context(), l.Term, []cluster.Decision{{Kind: cluster.Assign, Job: cluster.InstanceJob(c.UID), Session: "s", Epoch: 1}})
+				planned <- err
+			}()
+			blocked(1)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			require.NoError(t, s.RenewLease(ctx, l), "the plan keeps its own leader from renewing")
+
+			_, err = conn.Exec(t.Context(), "UPDATE leader SET expires_at = clock_timestamp()")
+			require.NoError(t, err)
+			taken := make(chan cluster.Term, 1)
+			go func() {
+				next, ok, _, err := s.AcquireLease(t.Context(), "next", time.Minute)
+				if err == nil && ok {
+					taken <- next.Term
+				}
+				close(taken)
+			}()
+			if tc.early {
+				require.Equal(t, l.Term+1, <-taken)
+			} else {
+				blocked(2)
+			}
+			_, err = locks.Exec(t.Context(), "ROLLBACK")
+			require.NoError(t, err)
+			err = <-planned
+			if tc.early {
+				require.Equal(t, cluster.StaleEpoch, cluster.CodeOf(err), "%v", err)
+			} else {
+				require.NoError(t, err)
+				require.Equal(t, l.Term+1, <-taken)
+			}
 		})
 	}
 }

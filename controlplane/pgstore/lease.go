@@ -20,9 +20,11 @@ WHERE holder = '' OR expires_at <= clock_timestamp() RETURNING term`
 	sqlLeaseHeld   = `term = $1 AND holder <> '' AND expires_at > clock_timestamp()`
 	sqlLeaseRenew  = `UPDATE leader SET expires_at = clock_timestamp() + $2::bigint * interval '1 microsecond' WHERE ` + sqlLeaseHeld
 	sqlLeaseResign = `UPDATE leader SET holder = '', expires_at = clock_timestamp() WHERE term = $1`
-	sqlLeaseCheck  = `SELECT 1 FROM leader WHERE ` + sqlLeaseHeld + ` FOR SHARE`
-	sqlFloorRaise  = `UPDATE cluster_state SET epoch_floor = $1 WHERE epoch_floor < $1`
-	sqlFloorCheck  = `SELECT epoch_floor FROM cluster_state FOR SHARE`
+	// term is a key, so that FOR KEY SHARE makes the next term wait, and no renewal: a plan that waits for locks must not cost
+	// the leadership.
+	sqlLeaseCheck = `SELECT 1 FROM leader WHERE ` + sqlLeaseHeld + ` FOR KEY SHARE`
+	sqlFloorRaise = `UPDATE cluster_state SET epoch_floor = $1 WHERE epoch_floor < $1`
+	sqlFloorCheck = `SELECT epoch_floor FROM cluster_state FOR SHARE`
 )
 
 // AcquireLease implements the store.

@@ -1,0 +1,1 @@
+DROP INDEX leader_term;
