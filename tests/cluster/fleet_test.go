@@ -64,7 +64,42 @@ func theFleet(t *testing.T) *fleet {
 		shared.f, shared.err = begin(cluster.Options{Kafka: kafka(t), Schedulers: 2, Runners: 3, Race: true}, "", pipelines, throughput)
 	}
 	require.NoError(t, shared.err)
-	return shared.f
+	f := shared.f
+	t.Cleanup(func() {
+		if t.Failed() {
+			f.repair(t)
+		}
+	})
+	return f
+}
+
+// repair brings back what a test that failed left broken, so that the next one fails only for a reason of its own.
+func (f *fleet) repair(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	all := slices.Concat([]*cluster.Service{f.NATS}, f.Schedulers, []*cluster.Service{f.API}, f.Runners)
+	for _, s := range all {
+		if err := s.Revive(); err != nil {
+			t.Logf("%s stays down: %v", s.Name, err)
+		}
+	}
+	for _, s := range all[1:] {
+		if err := f.Ready(ctx, s); err != nil {
+			t.Logf("%s stays away: %v", s.Name, err)
+		}
+	}
+	statuses, err := f.REST.Statuses(ctx)
+	if err != nil {
+		t.Logf("what runs can't be told: %v", err)
+	}
+	own := f.names()
+	for name := range statuses {
+		if !slices.Contains(own, name) {
+			if _, err := f.REST.Do(ctx, http.MethodDelete, "/connectors/"+name, nil); err != nil {
+				t.Logf("%s stays: %v", name, err)
+			}
+		}
+	}
 }
 
 // kafka is a real broker, or, where there can be none, the embedded one.

@@ -99,6 +99,14 @@ func (s *Service) Running() bool {
 	}
 }
 
+// Revive brings the process back, whatever was done to it.
+func (s *Service) Revive() error {
+	if err := s.Thaw(); err == nil && s.Running() {
+		return nil
+	}
+	return s.Start()
+}
+
 // Log is all that the process has written, over all its starts.
 func (s *Service) Log() string {
 	b, err := os.ReadFile(s.log)

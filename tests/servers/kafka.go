@@ -107,6 +107,7 @@ share.coordinator.state.topic.num.partitions=4
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 log.cleaner.dedupe.buffer.size=16777216
+log.retention.ms=-1
 `)
 	for key, value := range more {
 		props += key + "=" + value + "\n"

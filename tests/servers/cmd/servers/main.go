@@ -11,9 +11,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/millrace/millrace/tests/clients"
@@ -84,26 +87,54 @@ func run(ctx context.Context, env, args []string) int {
 // testTimeout bounds one package; it is generous because the machine may be busy.
 const testTimeout = "20m"
 
+// alone are packages beside which no other is tested: what they check is how long things take.
+var alone = []string{"github.com/millrace/millrace/tests/cluster"}
+
 func test(ctx context.Context, env, packages []string) int {
 	if err := clients.Prepare(ctx, "."); err != nil {
 		fmt.Fprintln(os.Stderr, "servers:", err) // the tests that need it say so, too
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-race", "-shuffle=on", "-timeout", testTimeout, "-json"}, packages...)...) //nolint:gosec // packages
-	cmd.Stderr, cmd.Env = os.Stderr, env
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	list := exec.CommandContext(ctx, "go", append([]string{"list"}, packages...)...) //nolint:gosec // packages
+	list.Stderr = os.Stderr
+	found, err := list.Output()
 	if err != nil {
 		return codeOf(err)
 	}
-	left := report(out, os.Stdout)
-	code := codeOf(cmd.Wait())
+	in, out := io.Pipe()
+	codes := make(chan int, 1)
+	go func() {
+		code := 0
+		for _, some := range rounds(strings.Fields(string(found)), alone) {
+			cmd := exec.CommandContext(ctx, "go", append([]string{"test", "-race", "-shuffle=on", "-timeout", testTimeout, "-json"}, some...)...) //nolint:gosec // packages
+			cmd.Stdout, cmd.Stderr, cmd.Env = out, os.Stderr, env
+			code = max(code, codeOf(cmd.Run()))
+		}
+		_ = out.Close() // never fails
+		codes <- code
+	}()
+	left := report(in, os.Stdout)
+	code := <-codes
 	if left > 0 && servers.RequireAll() {
 		fmt.Fprintln(os.Stderr, "servers: nothing may be left out here")
 		return 1
 	}
 	return code
+}
+
+// rounds are the packages that are tested at once: first all that may be, then each that is to be alone.
+func rounds(packages, alone []string) (all [][]string) {
+	var together []string
+	for _, p := range packages {
+		if slices.Contains(alone, p) {
+			all = append(all, []string{p})
+		} else {
+			together = append(together, p)
+		}
+	}
+	if len(together) > 0 {
+		all = append([][]string{together}, all...)
+	}
+	return all
 }
 
 func codeOf(err error) int {

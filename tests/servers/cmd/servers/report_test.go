@@ -26,3 +26,11 @@ not json
 	require.Contains(t, out.String(), "left out (1): java is missing\n    q.TestB\n")
 	require.Contains(t, out.String(), "not json")
 }
+
+func TestRounds_what_measures_time_is_tested_alone_and_last(t *testing.T) {
+	t.Parallel()
+	alone := []string{"t", "u"}
+	require.Equal(t, [][]string{{"a", "b"}, {"t"}}, rounds([]string{"a", "t", "b"}, alone))
+	require.Equal(t, [][]string{{"u"}, {"t"}}, rounds([]string{"u", "t"}, alone))
+	require.Empty(t, rounds(nil, alone))
+}
