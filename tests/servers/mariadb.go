@@ -65,9 +65,10 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// args are the options of both programs. The server refuses to run as root unless it is told to.
+// args are the options of both programs. The server refuses to run as root unless it is told to. Where servers share a folder for
+// temporary tables, one that starts removes those of the others.
 func (m *MariaDBServer) args() []string {
-	args := []string{"--no-defaults", "--datadir=" + filepath.Join(m.dir, "data")}
+	args := []string{"--no-defaults", "--datadir=" + filepath.Join(m.dir, "data"), "--tmpdir=" + m.dir}
 	if os.Getuid() == 0 {
 		args = append(args, "--user=root")
 	}
