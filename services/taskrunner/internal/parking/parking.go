@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,7 +61,7 @@ type Lot struct {
 	asks   chan struct{}
 	trim   *trimmer
 
-	parked prometheus.Gauge
+	parked atomic.Int64 // tasks
 	wakes  *prometheus.CounterVec
 
 	mu       sync.Mutex
@@ -86,13 +87,13 @@ func New(o Options) *Lot {
 			return a, nil
 		}
 	}
-	l := &Lot{o: o, log: o.Logger, starts: make(chan struct{}, o.Starts), asks: make(chan struct{}, asksAtOnce), watchers: map[string]*watcher{}, trim: &trimmer{log: o.Logger},
-		parked: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_runner_tasks_parked",
-			Help: "Tasks that run without a Kafka client since there is nothing to do for them."}),
+	l := &Lot{o: o, log: o.Logger, starts: make(chan struct{}, o.Starts), asks: make(chan struct{}, asksAtOnce), watchers: map[string]*watcher{},
 		wakes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "millrace_runner_task_wakes_total",
 			Help: "Parked tasks that took a Kafka client again, by reason."}, []string{"reason"})}
+	l.trim = &trimmer{log: o.Logger, parked: l.parked.Load, heap: heapNow}
 	if o.Registerer != nil {
-		o.Registerer.MustRegister(l.parked, l.wakes)
+		o.Registerer.MustRegister(l.wakes, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "millrace_runner_tasks_parked",
+			Help: "Tasks that run without a Kafka client since there is nothing to do for them."}, func() float64 { return float64(l.parked.Load()) }))
 	}
 	return l
 }
@@ -197,10 +198,10 @@ func (c *Cluster) Park(s Subscription, v View) (wake <-chan Reason, leave func()
 // Parked counts a task that has given its client back, until it calls what it gets with the reason why it takes one again; ""
 // when it ends instead.
 func (l *Lot) Parked() (woken func(Reason)) {
-	l.parked.Inc()
+	l.parked.Add(1)
 	l.trim.after()
 	return func(r Reason) {
-		l.parked.Dec()
+		l.parked.Add(-1)
 		if r != "" {
 			l.wakes.WithLabelValues(string(r)).Inc()
 		}

@@ -13,19 +13,33 @@ import (
 
 // What clients leave behind stays with the process: memory that the allocators keep, and threads that waited in the library,
 // which Go never ends by itself. After many tasks were parked it is given back to the system.
+//
+// A runner whose tasks are parked allocates little, so that its garbage would wait long for a collection, and may be as much as all
+// that is in use; and each collection makes only half of the stacks smaller that work has left large. So while many tasks are parked
+// and little happens there is one now and then.
 const (
 	trimFrom  = 16              // clients, in sum: fewer are not worth a collection
 	trimAfter = 2 * time.Second // the last was closed
 	spare     = 16              // threads that are left to wait for work
+
+	tidyEvery = 15 * time.Second
+	tidyTimes = 2        // collections after a trim that are for the stacks
+	busy      = 64 << 20 // bytes allocated between two looks: Go's own collections are often enough
 )
 
 // trimmer notes how many clients were closed.
 type trimmer struct {
-	log *slog.Logger
+	log    *slog.Logger
+	parked func() int64 // tasks
+	heap   func() heap
 
-	mu     sync.Mutex
-	closed int
-	timer  *time.Timer
+	mu      sync.Mutex
+	closed  int
+	timer   *time.Timer
+	tidy    *time.Timer
+	tidied  int    // since the last trim
+	allocs  uint64 // bytes, at the last look
+	stopped bool
 }
 
 // after notes that a client was closed.
@@ -44,21 +58,62 @@ func (t *trimmer) after() {
 func (t *trimmer) stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.timer != nil {
-		t.timer.Stop()
+	for _, timer := range []*time.Timer{t.timer, t.tidy} {
+		if timer != nil {
+			timer.Stop()
+		}
 	}
+	t.stopped = true
 }
 
 func (t *trimmer) trim() {
 	t.mu.Lock()
 	closed := t.closed
-	t.closed, t.timer = 0, nil
+	t.closed, t.timer, t.tidied = 0, nil, 0
+	if t.tidy == nil && !t.stopped {
+		t.tidy = time.AfterFunc(tidyEvery, t.tidyUp)
+	}
 	t.mu.Unlock()
 	debug.FreeOSMemory()
 	kafkaio.TrimMemory()
 	ended := idleThreads() - spare
 	endThreads(ended)
 	t.log.Debug("memory and threads of closed clients are given back", slog.Int("clients", closed), slog.Int("threads", max(0, ended)))
+}
+
+// tidyUp collects if it is worth it, as long as many tasks are parked.
+func (t *trimmer) tidyUp() {
+	if t.tidies() {
+		debug.FreeOSMemory()
+	}
+}
+
+// tidies decides about a collection, and sees to the next look.
+func (t *trimmer) tidies() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.parked() < trimFrom || t.stopped {
+		t.tidy = nil
+		return false
+	}
+	t.tidy = time.AfterFunc(tidyEvery, t.tidyUp)
+	now, last := t.heap(), t.allocs
+	t.allocs = now.allocs
+	if now.allocs-last >= busy || t.tidied >= tidyTimes && now.objects < now.live+now.live/4 {
+		return false
+	}
+	t.tidied++
+	return true
+}
+
+// heap is what Go says of its heap, in bytes: all that was ever allocated, what is there, garbage included, and what the last
+// collection found in use.
+type heap struct{ allocs, objects, live uint64 }
+
+func heapNow() heap {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return heap{s[0].Value.Uint64(), s[1].Value.Uint64(), s[2].Value.Uint64()}
 }
 
 // idleThreads are those of Go's threads that neither run nor wait in a call.

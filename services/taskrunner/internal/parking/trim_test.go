@@ -41,3 +41,32 @@ func TestThreadsThatNobodyNeedsAreEnded(t *testing.T) { //nolint:paralleltest //
 	require.Eventually(t, func() bool { return threads() < many/2 }, patience, time.Millisecond)
 	require.NoError(t, errors.Join(syscall.Close(pipe[0]), syscall.Close(pipe[1])))
 }
+
+func TestGarbageIsCollectedNowAndThenWhileManyAreParked(t *testing.T) {
+	t.Parallel()
+	parked, now := int64(trimFrom), heap{}
+	tr := &trimmer{log: slog.New(slog.DiscardHandler), parked: func() int64 { return parked }, heap: func() heap { return now }}
+	t.Cleanup(tr.stop)
+	tr.trim()
+	for range tidyTimes {
+		require.True(t, tr.tidies(), "stacks")
+	}
+	now = heap{objects: 124, live: 100}
+	require.False(t, tr.tidies())
+	now.objects = 125
+	require.True(t, tr.tidies(), "garbage")
+	now.allocs += busy
+	require.False(t, tr.tidies(), "busy")
+	require.True(t, tr.tidies())
+	parked--
+	require.False(t, tr.tidies(), "most work again")
+	require.Nil(t, tr.tidy)
+	parked++
+	tr.trim()
+	require.NotNil(t, tr.tidy, "it begins anew")
+	tr.stop()
+	require.False(t, tr.tidies())
+	seen := heapNow()
+	require.Positive(t, seen.allocs)
+	require.Positive(t, seen.objects)
+}
