@@ -44,7 +44,7 @@ type KafkaProcess struct {
 }
 
 const (
-	kafkaReady  = 60 * time.Second // seen: 1.2 s with the archive, 3.6 s without
+	kafkaReady  = 3 * time.Minute // seen: 1.2 s with the archive, 3.6 s without, a minute where forty programs want two cores
 	kafkaStop   = 20 * time.Second
 	clusterID   = "bWlsbHJhY2UtdGVzdHMtMQ" // 22 characters of base64
 	kafkaHeap   = "-Xmx512m"
