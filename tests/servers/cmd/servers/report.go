@@ -54,13 +54,19 @@ func report(in io.Reader, out io.Writer) int {
 			}
 			delete(outputs, key)
 		case "fail":
-			for _, o := range outputs[key] {
-				say("%s", o)
+			failed := []string{key}
+			if e.Test == "" { // those that had not ended: one of them may have ended the process
+				failed = slices.DeleteFunc(slices.Sorted(maps.Keys(outputs)), func(k string) bool { return !strings.HasPrefix(k, e.Package+" ") })
+			}
+			for _, k := range failed {
+				for _, o := range outputs[k] {
+					say("%s", o)
+				}
+				delete(outputs, k)
 			}
 			if e.Test == "" {
 				say("FAIL  %-75s %6.1fs\n", e.Package, e.Elapsed)
 			}
-			delete(outputs, key)
 		}
 	}
 	n := 0

@@ -27,6 +27,23 @@ not json
 	require.Contains(t, out.String(), "not json")
 }
 
+// A process that crashes says so in the midst of a test, for which no end is told.
+func TestReport_shows_what_a_process_said_before_it_crashed(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	report(strings.NewReader(`{"Action":"output","Package":"p","Test":"TestA","Output":"chatter\n"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Test":"TestB","Output":"SIGSEGV: segmentation violation\n"}
+{"Action":"output","Package":"p2","Test":"TestC","Output":"another\n"}
+{"Action":"output","Package":"p","Output":"exit status 2\n"}
+{"Action":"fail","Package":"p","Elapsed":1.5}
+`), &out)
+	require.Contains(t, out.String(), "SIGSEGV")
+	require.Contains(t, out.String(), "exit status 2")
+	require.NotContains(t, out.String(), "chatter")
+	require.NotContains(t, out.String(), "another")
+}
+
 func TestRounds_what_measures_time_is_tested_alone_and_last(t *testing.T) {
 	t.Parallel()
 	alone := []string{"t", "u"}
