@@ -46,6 +46,7 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 	cfg.User, cfg.Passwd, cfg.Net, cfg.DBName = p.User, p.Password, "tcp", p.Database
 	cfg.InterpolateParams = true // a statement costs one round trip, and none has to be prepared
 	cfg.ClientFoundRows = true   // as in Java
+	cfg.MaxAllowedPacket = 0     // what the server takes
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.ConnectionAttributes = "program_name:" + strings.NewReplacer(",", " ", ":", " ").Replace(name)
 	var err error
@@ -64,6 +65,16 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 		if n, v, ok := strings.Cut(set, "="); ok {
 			cfg.Params[strings.TrimPrefix(strings.TrimSpace(n), "@@")] = strings.TrimSpace(v)
 		}
+	}
+	if p.flag(true, "jdbcCompliantTruncation") { // as in Java: a value that does not fit is an error, whatever the server's mode
+		mode := "@@sql_mode"
+		for n, v := range cfg.Params {
+			if strings.EqualFold(n, "sql_mode") {
+				mode = v
+				delete(cfg.Params, n)
+			}
+		}
+		cfg.Params["sql_mode"] = "CONCAT(" + mode + ",',STRICT_TRANS_TABLES')"
 	}
 	p.ignored("allowPublicKeyRetrieval", "serverTimezone", "connectionTimeZone", "timezone", "zeroDateTimeBehavior", "tinyInt1isBit", "transformedBitIsBoolean", "yearIsDateType",
 		"nullDatabaseMeansCurrent", "nullCatalogMeansCurrent", "characterEncoding", "useUnicode", "useCursorFetch", "rewriteBatchedStatements", "cachePrepStmts", "useServerPrepStmts",
