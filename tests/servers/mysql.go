@@ -88,9 +88,10 @@ func (m *MySQLServer) start(ctx context.Context, fill func() error) (_ *MySQLSer
 
 func (m *MySQLServer) data() string { return filepath.Join(m.dir, "data") }
 
-// args are the options of all programs. The server refuses to run as root unless it is told to.
+// args are the options of all programs. The server refuses to run as root unless it is told to, and begins by deleting others'
+// temporary tables where its own are to be.
 func (m *MySQLServer) args() []string {
-	args := []string{"--no-defaults", "--datadir=" + m.data()}
+	args := []string{"--no-defaults", "--datadir=" + m.data(), "--tmpdir=" + m.dir}
 	if os.Getuid() == 0 {
 		args = append(args, "--user=root")
 	}

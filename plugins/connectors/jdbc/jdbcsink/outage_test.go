@@ -39,7 +39,7 @@ func span64(from, n int) (all []int64) {
 }
 
 // The server's disk is full: that is no record's fault, so none is set aside. The batch is tried again, the task fails with what
-// the database says, and nothing is lost or there twice when there is room again. MySQL 5.5 is not among them: it ends then.
+// the database says, and nothing is lost or there twice when there is room again. MySQL 5.5 is not among them: it crashes.
 func TestFault_full_disk(t *testing.T) {
 	t.Parallel()
 	const table = "CREATE TABLE orders (id INT, name VARCHAR(4000))"
