@@ -141,7 +141,8 @@ func TestCase60_the_server_restarts(t *testing.T) {
 func TestCase61_deadlock(t *testing.T) {
 	t.Parallel()
 	d := servers.PostgresDatabase(t)
-	d.Exec(t, "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(50));\nINSERT INTO orders VALUES (1, 'a'), (2, 'b');\nALTER SYSTEM SET deadlock_timeout = '50ms';\nSELECT pg_reload_conf()")
+	// A session looks for deadlocks once, so long after it began to wait: until then the other one must be waiting.
+	d.Exec(t, "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(50));\nINSERT INTO orders VALUES (1, 'a'), (2, 'b');\nALTER SYSTEM SET deadlock_timeout = '3s';\nSELECT pg_reload_conf()")
 	b := start(t, d, "insert.mode=update", "pk.mode=record_value", "pk.fields=id", "max.retries=10", "batch.size=1")
 	other, err := d.DB.BeginTx(t.Context(), nil)
 	require.NoError(t, err)

@@ -384,6 +384,9 @@ func TestExactlyOnce_what_can_not_keep_it_is_refused(t *testing.T) {
 		d.Exec(t, "ALTER TABLE orders ENGINE=InnoDB;\nALTER TABLE millrace_offsets ENGINE=MEMORY")
 		b = exactly(t, d, 1)
 		require.ErrorContains(t, b.put(b.of(1)...), "Table `millrace_offsets` has the storage engine MEMORY")
+		d.Exec(t, "ALTER TABLE millrace_offsets ENGINE=InnoDB")
+		b = exactly(t, d, 1, "consumer.override.group.id="+strings.Repeat("g", 192))
+		require.ErrorContains(t, b.put(b.of(1)...), "Data too long for column 'consumer_group'")
 		require.Empty(t, ids(t, d))
 	})
 

@@ -209,8 +209,10 @@ func TestUnbounded_numbers_without_a_precision(t *testing.T) {
 	r := one(t, l, unboundedKey, "decimal:2")
 	require.Equal(t, []any{"1.50", "12345678.00"}, []any{data.Text(value(t, r, "a")), data.Text(value(t, r, "b"))})
 
-	m := maria(t, "CREATE TABLE t (n decimal NOT NULL)", "INSERT INTO t VALUES (5)")
-	require.Equal(t, []string{"n BYTES Decimal scale=0 connect.decimal.precision=10"}, shapes(one(t, m, unboundedKey, "string")), "MySQL has none: it is decimal(10,0)")
+	for _, open := range []func(*testing.T, ...string) testDB{maria, mysqlDB} {
+		m := open(t, "CREATE TABLE t (n decimal NOT NULL)", "INSERT INTO t VALUES (5)")
+		require.Equal(t, []string{"n BYTES Decimal scale=0 connect.decimal.precision=10"}, shapes(one(t, m, unboundedKey, "string")), "MySQL has none: it is decimal(10,0)")
+	}
 }
 
 func TestUnbounded_numbers_can_count_rows(t *testing.T) {
@@ -266,7 +268,7 @@ func TestTimeQuery_with_a_zone_is_an_instant(t *testing.T) {
 	newYork, err := time.LoadLocation("America/New_York")
 	require.NoError(t, err)
 	for query, d := range map[string]testDB{"SELECT '2024-05-05 12:00:00.5+02'::timestamptz": pg(t), "SELECT '2024-05-05 06:00:00.5'::timestamp": pg(t), "SELECT TIMESTAMP '2024-05-05 06:00:00.5'": maria(t),
-		"SELECT 1714903200500": lite(t), "SELECT julianday('2024-05-05 10:00:00.5')": lite(t), "SELECT '2024-05-05 06:00:00.5'": lite(t)} {
+		"SELECT CAST('2024-05-05 06:00:00.5' AS DATETIME)": mysqlDB(t), "SELECT 1714903200500": lite(t), "SELECT julianday('2024-05-05 10:00:00.5')": lite(t), "SELECT '2024-05-05 06:00:00.5'": lite(t)} {
 		c := d.config(zoneKey, "America/New_York")
 		s, found := parse(confluentDef, c)
 		require.Empty(t, found)

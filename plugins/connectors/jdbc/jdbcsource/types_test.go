@@ -104,9 +104,11 @@ func TestCases_46_and_47_numbers(t *testing.T) {
 	require.Equal(t, []any{12.5, 12345678901234567890.5, int32(7)}, []any{value(t, r, "n"), value(t, r, "f"), value(t, r, "i")})
 	require.Equal(t, 1.00001, value(t, one(t, d, numericKey, "best_fit_eager_double"), "w"))
 	require.Equal(t, int32(7), value(t, one(t, d, precisionKey, "true"), "i"))
-	m := maria(t, "CREATE TABLE t (n decimal(10,2))", "INSERT INTO t VALUES (12.5)")
-	require.Equal(t, data.NewDecimal(1250, 2), value(t, one(t, m, numericKey, "best_fit"), "n"), "DECIMAL is not NUMERIC")
-	require.Equal(t, 12.5, value(t, one(t, m, numericKey, "best_fit", decimalToo, "true"), "n"))
+	for _, open := range []func(*testing.T, ...string) testDB{maria, mysqlDB} {
+		m := open(t, "CREATE TABLE t (n decimal(10,2))", "INSERT INTO t VALUES (12.5)")
+		require.Equal(t, data.NewDecimal(1250, 2), value(t, one(t, m, numericKey, "best_fit"), "n"), "DECIMAL is not NUMERIC")
+		require.Equal(t, 12.5, value(t, one(t, m, numericKey, "best_fit", decimalToo, "true"), "n"))
+	}
 }
 
 func TestCases_48_to_50_types_of_MySQL(t *testing.T) {
@@ -240,8 +242,10 @@ func TestCases_54_and_55_time_zones(t *testing.T) {
 	require.Equal(t, []any{data.Instant(1719849600000), data.Instant(1719835200000)}, []any{value(t, r, "ts"), value(t, r, "tz")})
 	r = one(t, d, zoneKey, "America/New_York", granularityKey, "micros_iso_datetime_string")
 	require.Equal(t, []any{"2024-07-01T12:00:00.000000", "2024-07-01T08:00:00.000000"}, []any{value(t, r, "ts"), value(t, r, "tz")})
-	m := maria(t, "CREATE TABLE t (ts datetime)", "INSERT INTO t VALUES ('2024-07-01 12:00')")
-	require.Equal(t, data.Instant(1719849600000), value(t, one(t, m, zoneKey, "America/New_York"), "ts"))
+	for _, open := range []func(*testing.T, ...string) testDB{maria, mysqlDB} {
+		m := open(t, "CREATE TABLE t (ts datetime)", "INSERT INTO t VALUES ('2024-07-01 12:00')")
+		require.Equal(t, data.Instant(1719849600000), value(t, one(t, m, zoneKey, "America/New_York"), "ts"))
+	}
 }
 
 func TestTimeZones_of_positions_and_rows_agree(t *testing.T) {
