@@ -66,15 +66,8 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 			cfg.Params[strings.TrimPrefix(strings.TrimSpace(n), "@@")] = strings.TrimSpace(v)
 		}
 	}
-	if p.flag(true, "jdbcCompliantTruncation") { // as in Java: a value that does not fit is an error, whatever the server's mode
-		mode := "@@sql_mode"
-		for n, v := range cfg.Params {
-			if strings.EqualFold(n, "sql_mode") {
-				mode = v
-				delete(cfg.Params, n)
-			}
-		}
-		cfg.Params["sql_mode"] = "CONCAT(" + mode + ",',STRICT_TRANS_TABLES')"
+	if p.flag(true, "jdbcCompliantTruncation") {
+		strictMode(cfg.Params, p.Sub == "mariadb")
 	}
 	p.ignored("allowPublicKeyRetrieval", "serverTimezone", "connectionTimeZone", "timezone", "zeroDateTimeBehavior", "tinyInt1isBit", "transformedBitIsBoolean", "yearIsDateType",
 		"nullDatabaseMeansCurrent", "nullCatalogMeansCurrent", "characterEncoding", "useUnicode", "useCursorFetch", "rewriteBatchedStatements", "cachePrepStmts", "useServerPrepStmts",
@@ -91,6 +84,22 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 		}
 	}
 	return firstOf(list), nil
+}
+
+// strictMode asks for errors where values do not fit, whatever the server's mode, as Java's drivers do. A mode among the session's
+// variables is added to by MySQL's, and left alone by MariaDB's.
+func strictMode(variables map[string]string, mariaDB bool) {
+	mode := "@@sql_mode"
+	for n, v := range variables {
+		if strings.EqualFold(n, "sql_mode") {
+			if mariaDB {
+				return
+			}
+			mode = v
+			delete(variables, n)
+		}
+	}
+	variables["sql_mode"] = "CONCAT(" + mode + ",',STRICT_TRANS_TABLES')"
 }
 
 // mysqlTLS reads the parameters about TLS; fallback: without it, if the server has none.
