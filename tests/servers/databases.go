@@ -21,35 +21,54 @@ import (
 
 // Database is an empty database of a test's own.
 type Database struct {
-	Product string // postgresql, mariadb or sqlite
+	Product string // postgresql, mariadb, mysql or sqlite
 	JDBC    string // its JDBC URL, with the user in it
 	DB      *sql.DB
 }
 
-// started remembers which shared servers a process has, so that StopDatabases starts none.
-var started struct {
-	postgres, mariadb atomic.Bool
+// shared are the servers that a process has started for all its tests.
+var shared struct {
+	sync.Mutex
+	stops []func(context.Context) error
 }
 
-var sharedPostgres = sync.OnceValues(func() (*pgembed.Server, error) {
-	started.postgres.Store(true)
-	return pgembed.Start(context.Background(), pgembed.Options{Unsafe: true, Fetch: true})
-})
+// sharedServer starts a server when it is first asked for.
+func sharedServer[S any](start func(context.Context) (S, error), stop func(S, context.Context) error) func() (S, error) {
+	return sync.OnceValues(func() (S, error) {
+		s, err := start(context.Background())
+		if err == nil {
+			shared.Lock()
+			defer shared.Unlock()
+			shared.stops = append(shared.stops, func(ctx context.Context) error { return stop(s, ctx) })
+		}
+		return s, err
+	})
+}
 
-// Postgres is a server that the tests of a process share; StopDatabases ends it.
+// orMissing is a shared server; without it the test is left out.
+func orMissing[S any](t testing.TB, name string, of func() (S, error)) S {
+	t.Helper()
+	s, err := of()
+	if err != nil {
+		Missing(t, fmt.Errorf("%s: %w", name, err))
+	}
+	return s
+}
+
+var sharedPostgres = sharedServer(func(ctx context.Context) (*pgembed.Server, error) {
+	return pgembed.Start(ctx, pgembed.Options{Unsafe: true, Fetch: true})
+}, (*pgembed.Server).Close)
+
+// Postgres is a server that the tests of a process share; RunWithDatabases ends it.
 func Postgres(t testing.TB) *pgembed.Server {
 	t.Helper()
-	pg, err := sharedPostgres()
-	if err != nil {
-		Missing(t, fmt.Errorf("PostgreSQL: %w", err))
-	}
-	return pg
+	return orMissing(t, "PostgreSQL", sharedPostgres)
 }
 
 // Databases runs a test against a database of each product, side by side.
 func Databases(t *testing.T, test func(t *testing.T, d Database)) {
 	t.Helper()
-	for name, open := range map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "sqlite": SQLiteDatabase} {
+	for name, open := range map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "sqlite": SQLiteDatabase} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t))
@@ -81,15 +100,25 @@ func OfPostgres(t testing.TB, server string) Database {
 // MariaDBDatabase makes a database on the shared server.
 func MariaDBDatabase(t testing.TB) Database {
 	t.Helper()
-	return OfMariaDB(t, MariaDB(t))
+	return OfMySQL(t, MariaDB(t))
 }
 
-// OfMariaDB makes a database on a server of the test's own.
-func OfMariaDB(t testing.TB, m *MariaDBServer) Database {
+// MySQLDatabase makes a database on the shared server.
+func MySQLDatabase(t testing.TB) Database {
+	t.Helper()
+	return OfMySQL(t, MySQL(t))
+}
+
+// OfMySQL makes a database on a server of the test's own, MySQL's or MariaDB's.
+func OfMySQL(t testing.TB, m *MySQLServer) Database {
 	t.Helper()
 	name := fmt.Sprintf("d%d", databases.Add(1))
-	execute(t, "mysql", "root@tcp("+m.Address()+")/", "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
-	return Database{"mariadb", m.JDBC(name), opened(t, "mysql", "root@tcp("+m.Address()+")/"+name)}
+	charset := "utf8mb4"
+	if m.product == "mysql" { // the keys of 5.5 have 767 bytes, which is VARCHAR(255) of characters of three
+		charset = "utf8"
+	}
+	execute(t, "mysql", m.DSN(""), "CREATE DATABASE "+name+" CHARACTER SET "+charset)
+	return Database{m.product, m.JDBC(name), opened(t, "mysql", m.DSN(name))}
 }
 
 // SQLiteDatabase makes a database in a file.
@@ -194,18 +223,11 @@ func RunWithDatabases(m *testing.M) int {
 	return code
 }
 
-func stopDatabases() error {
-	ctx := context.Background()
-	var err error
-	if started.postgres.Load() {
-		if pg, missing := sharedPostgres(); missing == nil {
-			err = pg.Close(ctx)
-		}
-	}
-	if started.mariadb.Load() {
-		if m, missing := sharedMariaDB(); missing == nil {
-			err = errors.Join(err, m.Stop(ctx))
-		}
+func stopDatabases() (err error) {
+	shared.Lock()
+	defer shared.Unlock()
+	for _, stop := range shared.stops {
+		err = errors.Join(err, stop(context.Background()))
 	}
 	return err
 }

@@ -1,5 +1,5 @@
-// Package servers starts the real servers that tests need, without containers: a Kafka broker and a schema registry
-// (Java and Maven are needed), and NATS and Kafka in the process. Postgres is embedded/pgembed.
+// Package servers starts the real servers that tests need, without containers: a Kafka broker, a schema registry and MySQL
+// (Java and Maven are needed), MariaDB, and NATS and Kafka in the process. Postgres is embedded/pgembed.
 //
 // What can't be started on a machine is left out of the tests with a text that says what to install; with
 // MILLRACE_REQUIRE_ALL set, as in CI, that is a failure.
@@ -63,7 +63,7 @@ func EmbeddedKafka(t testing.TB) string {
 	return b.Bootstrap()
 }
 
-var shared = sync.OnceValues(func() (string, error) {
+var sharedKafka = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv(KafkaVariable); given != "" { //nolint:forbidigo // a test's switch
 		return given, nil
 	}
@@ -75,12 +75,12 @@ var shared = sync.OnceValues(func() (string, error) {
 })
 
 // RealKafka is the address of a real broker that the tests of a process share, or why there is none.
-func RealKafka() (string, error) { return shared() }
+func RealKafka() (string, error) { return sharedKafka() }
 
 // Kafka is the address of a real broker that the tests of a process share.
 func Kafka(t testing.TB) string {
 	t.Helper()
-	bootstrap, err := shared()
+	bootstrap, err := sharedKafka()
 	if err != nil {
 		Missing(t, fmt.Errorf("a real Kafka broker: %w", err))
 	}

@@ -15,6 +15,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,6 +70,9 @@ func Run(t *testing.T, bootstrap, id string, d servers.Database, theirs, ours Wo
 	require.NoError(t, err)
 	defer client.Close()
 	all := settings()
+	if d.Product == "mysql" { // 5.5 refuses the columns that either connector makes for times
+		all = slices.DeleteFunc(all, func(s setting) bool { return s.makes })
+	}
 	for _, s := range all {
 		s.begin(t, client, id, d, theirs, ours)
 	}

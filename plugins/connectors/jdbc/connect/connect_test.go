@@ -91,6 +91,25 @@ func TestTable_of_each_database(t *testing.T) {
 	})
 }
 
+// Java's drivers ask for errors where a server would cut what does not fit, MySQL's also where the URL has another mode.
+func TestMySQL_what_does_not_fit_is_an_error(t *testing.T) {
+	t.Parallel()
+	for _, d := range []servers.Database{servers.MariaDBDatabase(t), servers.MySQLDatabase(t)} {
+		d.Exec(t, "CREATE TABLE t (v VARCHAR(3))")
+		for more, cut := range map[string]bool{"": false, "&sessionVariables=SQL_MODE=''": d.Product == "mariadb", "&sessionVariables=sql_mode=''&jdbcCompliantTruncation=false": true} {
+			p := provider(t, connect.Settings{URL: d.JDBC + more})
+			conn, err := p.Conn(t.Context())
+			require.NoError(t, err)
+			_, err = conn.ExecContext(t.Context(), "INSERT INTO t VALUES ('long')")
+			if cut {
+				require.NoError(t, err)
+				continue
+			}
+			require.Equal(t, dialect.Data, p.Fault(err).Class, err)
+		}
+	}
+}
+
 func TestConn_replaces_a_session_that_is_dead(t *testing.T) {
 	t.Parallel()
 	d := servers.PostgresDatabase(t)

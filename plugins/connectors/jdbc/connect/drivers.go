@@ -46,6 +46,7 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 	cfg.User, cfg.Passwd, cfg.Net, cfg.DBName = p.User, p.Password, "tcp", p.Database
 	cfg.InterpolateParams = true // a statement costs one round trip, and none has to be prepared
 	cfg.ClientFoundRows = true   // as in Java
+	cfg.MaxAllowedPacket = 0     // what the server takes
 	cfg.Logger = &mysql.NopLogger{}
 	cfg.ConnectionAttributes = "program_name:" + strings.NewReplacer(",", " ", ":", " ").Replace(name)
 	var err error
@@ -65,6 +66,9 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 			cfg.Params[strings.TrimPrefix(strings.TrimSpace(n), "@@")] = strings.TrimSpace(v)
 		}
 	}
+	if p.flag(true, "jdbcCompliantTruncation") {
+		strictMode(cfg.Params, p.Sub == "mariadb")
+	}
 	p.ignored("allowPublicKeyRetrieval", "serverTimezone", "connectionTimeZone", "timezone", "zeroDateTimeBehavior", "tinyInt1isBit", "transformedBitIsBoolean", "yearIsDateType",
 		"nullDatabaseMeansCurrent", "nullCatalogMeansCurrent", "characterEncoding", "useUnicode", "useCursorFetch", "rewriteBatchedStatements", "cachePrepStmts", "useServerPrepStmts",
 		"prepStmtCacheSize", "prepStmtCacheSqlLimit", "autoReconnect", "useLegacyDatetimeCode", "useInformationSchema", "useBulkStmts", "usePipelineAuth", "useBatchMultiSend")
@@ -80,6 +84,22 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 		}
 	}
 	return firstOf(list), nil
+}
+
+// strictMode asks for errors where values do not fit, whatever the server's mode, as Java's drivers do. A mode among the session's
+// variables is added to by MySQL's, and left alone by MariaDB's.
+func strictMode(variables map[string]string, mariaDB bool) {
+	mode := "@@sql_mode"
+	for n, v := range variables {
+		if strings.EqualFold(n, "sql_mode") {
+			if mariaDB {
+				return
+			}
+			mode = v
+			delete(variables, n)
+		}
+	}
+	variables["sql_mode"] = "CONCAT(" + mode + ",',STRICT_TRANS_TABLES')"
 }
 
 // mysqlTLS reads the parameters about TLS; fallback: without it, if the server has none.

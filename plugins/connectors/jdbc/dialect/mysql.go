@@ -23,7 +23,7 @@ func (mysqlDialect) Now() string              { return "SELECT CURRENT_TIMESTAMP
 
 const mysqlTypes = `CASE table_type WHEN 'BASE TABLE' THEN 'TABLE' ELSE table_type END`
 
-// Table implements Dialect.
+// Table implements Dialect. datetime_precision came with fractions of seconds; older servers take it for a comment.
 func (mysqlDialect) Table(ctx context.Context, q Querier, n Name) (*Table, error) {
 	schema := n.Catalog
 	if schema == "" {
@@ -63,7 +63,7 @@ func (mysqlDialect) Table(ctx context.Context, q Querier, n Name) (*Table, error
 		c.Generated = strings.Contains(extra, "generated") && !strings.Contains(extra, "default_generated")
 		c.Default = c.Default || c.Auto
 		return c, err
-	}, `SELECT column_name, data_type, column_type, character_maximum_length, numeric_precision, numeric_scale, datetime_precision,
+	}, `SELECT column_name, data_type, column_type, character_maximum_length, numeric_precision, numeric_scale, COALESCE(NULL/*!50604 , datetime_precision*/),
  is_nullable = 'YES', column_default IS NOT NULL AND column_default <> 'NULL', extra FROM information_schema.columns WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position`,
 		t.Name.Catalog, t.Name.Table)
 	if err != nil {
@@ -106,7 +106,13 @@ func (mysqlDialect) Fault(err error) Fault {
 		if f.Class == Other {
 			f.Class = byState(f.SQLState)
 		}
+		if e.Number == 1105 && strings.Contains(e.Message, "max_allowed_packet") { // a value is larger; the number is that of all that has none
+			f.Class = Data
+		}
 		return f
+	}
+	if errors.Is(err, mysql.ErrPktTooLarge) {
+		return Fault{Class: Data, Message: err.Error()}
 	}
 	if errors.Is(err, mysql.ErrInvalidConn) {
 		return Fault{Class: Connection, Message: err.Error()}

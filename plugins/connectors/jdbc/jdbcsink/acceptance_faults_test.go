@@ -141,7 +141,8 @@ func TestCase60_the_server_restarts(t *testing.T) {
 func TestCase61_deadlock(t *testing.T) {
 	t.Parallel()
 	d := servers.PostgresDatabase(t)
-	d.Exec(t, "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(50));\nINSERT INTO orders VALUES (1, 'a'), (2, 'b');\nALTER SYSTEM SET deadlock_timeout = '50ms';\nSELECT pg_reload_conf()")
+	// A session looks for deadlocks once, so long after it began to wait: until then the other one must be waiting.
+	d.Exec(t, "CREATE TABLE orders (id INT PRIMARY KEY, name VARCHAR(50));\nINSERT INTO orders VALUES (1, 'a'), (2, 'b');\nALTER SYSTEM SET deadlock_timeout = '3s';\nSELECT pg_reload_conf()")
 	b := start(t, d, "insert.mode=update", "pk.mode=record_value", "pk.fields=id", "max.retries=10", "batch.size=1")
 	other, err := d.DB.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
@@ -246,19 +247,20 @@ func TestPut_ends_with_the_task(t *testing.T) {
 
 func TestRights_and_passwords(t *testing.T) {
 	t.Parallel()
-	d := servers.MariaDBDatabase(t)
-	d.Exec(t, orders)
-	user := fmt.Sprintf("u%d", time.Now().UnixNano())
-	schema := d.Rows(t, "SELECT DATABASE()")[0]
-	d.Exec(t, "CREATE USER "+user+" IDENTIFIED BY 'SECRET';\nGRANT SELECT ON "+schema+".* TO "+user)
-	b := start(t, d, "connection.user="+user, "connection.password=WRONG")
-	err := b.put(b.rec(none, item(1, "a")))
-	require.ErrorContains(t, err, "vendor code 1045")
-	require.NotContains(t, err.Error()+b.log.String(), "WRONG")
-	b = start(t, d, "connection.user="+user, "connection.password=SECRET")
-	b.dlq = &deadLetters{}
-	err = b.put(b.rec(none, item(1, "a")))
-	require.ErrorContains(t, err, "INSERT command denied")
-	require.Empty(t, b.dlq.records)
-	require.NotContains(t, err.Error()+b.log.String(), "SECRET")
+	onMySQL(t, func(t *testing.T, d servers.Database) {
+		d.Exec(t, orders)
+		user := fmt.Sprintf("u%d", time.Now().UnixNano()%1e12) // the longest name has 16 characters
+		schema := d.Rows(t, "SELECT DATABASE()")[0]
+		d.Exec(t, "CREATE USER "+user+" IDENTIFIED BY 'SECRET';\nGRANT SELECT ON "+schema+".* TO "+user)
+		b := start(t, d, "connection.user="+user, "connection.password=WRONG")
+		err := b.put(b.rec(none, item(1, "a")))
+		require.ErrorContains(t, err, "vendor code 1045")
+		require.NotContains(t, err.Error()+b.log.String(), "WRONG")
+		b = start(t, d, "connection.user="+user, "connection.password=SECRET")
+		b.dlq = &deadLetters{}
+		err = b.put(b.rec(none, item(1, "a")))
+		require.ErrorContains(t, err, "INSERT command denied")
+		require.Empty(t, b.dlq.records)
+		require.NotContains(t, err.Error()+b.log.String(), "SECRET")
+	})
 }

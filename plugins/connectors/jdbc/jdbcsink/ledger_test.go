@@ -346,7 +346,7 @@ func TestExactlyOnce_offsets_are_changed_and_reset(t *testing.T) {
 // Many tasks start at once, on an empty table of offsets, and none has to try again.
 func TestExactlyOnce_tasks_that_start_together(t *testing.T) {
 	t.Parallel()
-	for _, open := range []func(testing.TB) servers.Database{servers.PostgresDatabase, servers.MariaDBDatabase} {
+	for _, open := range []func(testing.TB) servers.Database{servers.PostgresDatabase, servers.MariaDBDatabase, servers.MySQLDatabase} {
 		d := open(t)
 		d.Exec(t, untyped)
 		const tasks, each = 8, 20
@@ -377,14 +377,18 @@ func TestExactlyOnce_tasks_that_start_together(t *testing.T) {
 
 func TestExactlyOnce_what_can_not_keep_it_is_refused(t *testing.T) {
 	t.Parallel()
-	d := servers.MariaDBDatabase(t)
-	d.Exec(t, untyped+" ENGINE=MyISAM")
-	b := exactly(t, d, 1)
-	require.ErrorContains(t, b.put(b.of(1)...), "Table `orders` has the storage engine MyISAM, which has no transactions, as millrace.exactly.once=true needs: ALTER TABLE `orders` ENGINE=InnoDB")
-	d.Exec(t, "ALTER TABLE orders ENGINE=InnoDB;\nALTER TABLE millrace_offsets ENGINE=Aria")
-	b = exactly(t, d, 1)
-	require.ErrorContains(t, b.put(b.of(1)...), "Table `millrace_offsets` has the storage engine Aria")
-	require.Empty(t, ids(t, d))
+	onMySQL(t, func(t *testing.T, d servers.Database) {
+		d.Exec(t, untyped+" ENGINE=MyISAM")
+		b := exactly(t, d, 1)
+		require.ErrorContains(t, b.put(b.of(1)...), "Table `orders` has the storage engine MyISAM, which has no transactions, as millrace.exactly.once=true needs: ALTER TABLE `orders` ENGINE=InnoDB")
+		d.Exec(t, "ALTER TABLE orders ENGINE=InnoDB;\nALTER TABLE millrace_offsets ENGINE=MEMORY")
+		b = exactly(t, d, 1)
+		require.ErrorContains(t, b.put(b.of(1)...), "Table `millrace_offsets` has the storage engine MEMORY")
+		d.Exec(t, "ALTER TABLE millrace_offsets ENGINE=InnoDB")
+		b = exactly(t, d, 1, "consumer.override.group.id="+strings.Repeat("g", 192))
+		require.ErrorContains(t, b.put(b.of(1)...), "Data too long for column 'consumer_group'")
+		require.Empty(t, ids(t, d))
+	})
 
 	for _, url := range []string{"jdbc:sqlserver://127.0.0.1:1;databaseName=d", "jdbc:oracle:thin:@//127.0.0.1:1/d"} {
 		found := (&sinkConnector{def: confluentDef}).Validate(t.Context(), with(url, "millrace.exactly.once=true"))
@@ -392,6 +396,7 @@ func TestExactlyOnce_what_can_not_keep_it_is_refused(t *testing.T) {
 		require.Equal(t, "millrace.exactly.once", found[0].Key)
 		require.Contains(t, found[0].Message, "was not tried on")
 	}
+	b := exactly(t, servers.SQLiteDatabase(t), 1)
 	err := (&task{def: confluentDef}).Start(t.Context(), struct{ sink.Context }{b})
 	require.ErrorContains(t, err, "millrace.exactly.once=true needs a worker that numbers the runs")
 }

@@ -58,18 +58,21 @@ func newOffsetTable(s *settings, d dialect.Dialect) (*offsetTable, error) {
 	return &offsetTable{d: d, name: n, text: n.Text(d, true), group: s.group}, nil
 }
 
-// The types of columns. Keys of MySQL have a length, and must not take two cases for one.
-var offsetTypes = map[dialect.Kind][2]string{
-	dialect.PostgreSQL: {"TEXT", ""}, dialect.SQLite: {"TEXT", ""},
-	dialect.MySQL: {"VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin", " ENGINE=InnoDB"},
+// The types of columns, of columns in the key, and what ends the statement. Keys of MySQL have a length, which is 767 bytes
+// before 5.7, and must not take two cases for one.
+var offsetTypes = map[dialect.Kind][3]string{
+	dialect.PostgreSQL: {"TEXT", "TEXT", ""}, dialect.SQLite: {"TEXT", "TEXT", ""},
+	dialect.MySQL: {"VARCHAR(255)" + mysqlText, "VARCHAR(191)" + mysqlText, " ENGINE=InnoDB"},
 }
+
+const mysqlText = " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 
 // definition is the statement that makes the table.
 func (o *offsetTable) definition() string {
 	types := offsetTypes[o.d.Kind()]
-	text := types[0] + " NOT NULL"
-	return "CREATE TABLE " + o.text + " (\nconsumer_group " + text + ",\ntopic " + text + ",\ntopic_partition INT NOT NULL,\ntopic_id " + text +
-		",\nnext_offset BIGINT NOT NULL,\ntask " + text + ",\nepoch BIGINT NOT NULL,\nclaim " + text + ",\nPRIMARY KEY(consumer_group, topic_id, topic_partition))" + types[1]
+	text, key := types[0]+" NOT NULL", types[1]+" NOT NULL"
+	return "CREATE TABLE " + o.text + " (\nconsumer_group " + key + ",\ntopic " + text + ",\ntopic_partition INT NOT NULL,\ntopic_id " + key +
+		",\nnext_offset BIGINT NOT NULL,\ntask " + text + ",\nepoch BIGINT NOT NULL,\nclaim " + text + ",\nPRIMARY KEY(consumer_group, topic_id, topic_partition))" + types[2]
 }
 
 // find looks for the table.
@@ -172,14 +175,16 @@ func (o *offsetTable) claim(ctx context.Context, conn *sql.Conn, at line, h hold
 // insert makes a line where there is none. It looks first and does it outside of a transaction: MySQL locks the gap where a
 // transaction has found nothing, and two tasks that start together would be a deadlock.
 func (o *offsetTable) insert(ctx context.Context, conn *sql.Conn, at line, h holder, mark string, start int64) (made bool, err error) {
-	var there int
-	err = conn.QueryRowContext(ctx, o.sql("SELECT 1 FROM OFFSETS"+ofLine), o.key(at)...).Scan(&there)
-	if !errors.Is(err, sql.ErrNoRows) {
+	look := func() error {
+		var there int
+		return conn.QueryRowContext(ctx, o.sql("SELECT 1 FROM OFFSETS"+ofLine), o.key(at)...).Scan(&there)
+	}
+	if err = look(); !errors.Is(err, sql.ErrNoRows) {
 		return false, err
 	}
 	_, err = conn.ExecContext(ctx, o.sql("INSERT INTO OFFSETS (consumer_group, topic_id, topic_partition, topic, next_offset, task, epoch, claim) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"),
 		append(o.key(at), at.Topic, start, h.task, h.epoch, mark)...)
-	if err != nil && o.d.Fault(err).Class == dialect.Data {
+	if err != nil && o.d.Fault(err).Class == dialect.Data && look() == nil {
 		return false, nil // somebody has made it meanwhile
 	}
 	return err == nil, err

@@ -103,7 +103,7 @@ func TestCase_59_a_query_that_times_out_is_tried_again(t *testing.T) {
 
 func TestCase_60_a_dropped_column_fails_the_task(t *testing.T) {
 	t.Parallel()
-	for name, d := range map[string]testDB{"postgres": pg(t), "mariadb": maria(t), "sqlite": lite(t)} {
+	for name, d := range map[string]testDB{"postgres": pg(t), "mariadb": maria(t), "mysql": mysqlDB(t), "sqlite": lite(t)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d.do(t, "CREATE TABLE t (id int NOT NULL, v int)", "INSERT INTO t VALUES (1, 1)")

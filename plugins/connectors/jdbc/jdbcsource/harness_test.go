@@ -81,14 +81,31 @@ func pg(t *testing.T, statements ...string) testDB {
 // maria makes a database in MariaDB; its URL is that of Connector/J.
 func maria(t *testing.T, statements ...string) testDB {
 	t.Helper()
-	m := servers.MariaDB(t)
-	name := fmt.Sprintf("source%d", databases.Add(1))
-	admin, err := sql.Open("mysql", "root@tcp("+m.Address()+")/")
-	require.NoError(t, err)
-	_, err = admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" CHARACTER SET utf8mb4")
-	require.NoError(t, err)
-	require.NoError(t, admin.Close())
-	d := testDB{DB: opened(t, "mysql", "root@tcp("+m.Address()+")/"+name), url: "jdbc:mysql://" + m.Address() + "/" + name, user: "root", name: name}
+	return ofMySQL(t, servers.MariaDB(t), statements...)
+}
+
+// mysqlDB makes a database in MySQL.
+func mysqlDB(t *testing.T, statements ...string) testDB {
+	t.Helper()
+	return ofMySQL(t, servers.MySQL(t), statements...)
+}
+
+// eachMySQL runs a test against MariaDB and MySQL.
+func eachMySQL(t *testing.T, test func(t *testing.T, open func(*testing.T, ...string) testDB)) {
+	t.Helper()
+	for name, open := range map[string]func(*testing.T, ...string) testDB{"mariadb": maria, "mysql": mysqlDB} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, open)
+		})
+	}
+}
+
+func ofMySQL(t *testing.T, m *servers.MySQLServer, statements ...string) testDB {
+	t.Helper()
+	made := servers.OfMySQL(t, m)
+	name := made.Rows(t, "SELECT DATABASE()")[0]
+	d := testDB{DB: made.DB, url: "jdbc:mysql://" + m.Address() + "/" + name, user: "root", name: name}
 	d.do(t, statements...)
 	return d
 }

@@ -109,7 +109,7 @@ func (m *mysql) begin(ctx context.Context, level string, readOnly bool) error {
 		}
 	}
 	if readOnly {
-		return m.exec(ctx, "START TRANSACTION READ ONLY")
+		return m.exec(ctx, "START TRANSACTION/*!50605 READ ONLY*/") // a comment to servers that have no such transactions
 	}
 	return m.exec(ctx, "START TRANSACTION")
 }

@@ -62,8 +62,10 @@ func TestReport_480_numeric_without_precision_keeps_its_value_in_best_fit(t *tes
 
 func TestReport_563_decimals_of_MySQL_can_follow_numeric_mapping(t *testing.T) {
 	t.Parallel()
-	d := maria(t, "CREATE TABLE t (n decimal(8,0))", "INSERT INTO t VALUES (1234)")
-	require.Equal(t, int32(1234), value(t, one(t, d, numericKey, "best_fit", decimalToo, "true"), "n"))
+	eachMySQL(t, func(t *testing.T, open func(*testing.T, ...string) testDB) {
+		d := open(t, "CREATE TABLE t (n decimal(8,0))", "INSERT INTO t VALUES (1234)")
+		require.Equal(t, int32(1234), value(t, one(t, d, numericKey, "best_fit", decimalToo, "true"), "n"))
+	})
 }
 
 func TestReport_69_a_changed_table_does_not_fail_the_task(t *testing.T) {

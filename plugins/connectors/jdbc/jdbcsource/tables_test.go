@@ -90,11 +90,13 @@ func TestMappings_each_table_has_exactly_one(t *testing.T) {
 
 func TestMySQL_only_the_tables_of_the_database_are_listed_unless_others_are_named(t *testing.T) {
 	t.Parallel()
-	a := maria(t, "CREATE TABLE t (id int)")
-	b := maria(t, "CREATE TABLE t (id int)", "CREATE TABLE other (id int)")
-	require.Equal(t, []string{"`" + a.name + "`.`t`"}, connect1(t, a.config()).tables(t, 1))
-	require.Equal(t, []string{"`" + b.name + "`.`other`"}, connect1(t, a.config(whitelistKey, b.name+".other")).tables(t, 1))
-	require.Equal(t, []string{"`" + b.name + "`.`other`"}, connect1(t, a.config(includeKey, b.name+`\.o.*`)).tables(t, 1))
+	eachMySQL(t, func(t *testing.T, open func(*testing.T, ...string) testDB) {
+		a := open(t, "CREATE TABLE t (id int)")
+		b := open(t, "CREATE TABLE t (id int)", "CREATE TABLE other (id int)")
+		require.Equal(t, []string{"`" + a.name + "`.`t`"}, connect1(t, a.config()).tables(t, 1))
+		require.Equal(t, []string{"`" + b.name + "`.`other`"}, connect1(t, a.config(whitelistKey, b.name+".other")).tables(t, 1))
+		require.Equal(t, []string{"`" + b.name + "`.`other`"}, connect1(t, a.config(includeKey, b.name+`\.o.*`)).tables(t, 1))
+	})
 }
 
 func TestConnector_that_can_not_connect_fails(t *testing.T) {

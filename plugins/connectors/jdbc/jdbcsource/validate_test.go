@@ -102,11 +102,15 @@ func TestCases_01_to_13_validation(t *testing.T) {
 
 func TestCase_09_a_wrong_password_is_told_on_the_url(t *testing.T) {
 	t.Parallel()
-	d := maria(t, "CREATE TABLE t (id int)", "CREATE USER IF NOT EXISTS w@'%' IDENTIFIED BY 'right'")
-	found := validate(t, d.config(userKey, "w", passwordKey, "wrong-secret"))
-	require.Contains(t, found[urlKey], "Could not connect to database. ")
-	require.Contains(t, found[urlKey], "Access denied")
-	require.NotContains(t, found[urlKey], "wrong-secret")
+	eachMySQL(t, func(t *testing.T, open func(*testing.T, ...string) testDB) {
+		d := open(t, "CREATE TABLE t (id int)")
+		user := "w_" + d.name
+		d.do(t, "CREATE USER "+user+"@'%' IDENTIFIED BY 'right'")
+		found := validate(t, d.config(userKey, user, passwordKey, "wrong-secret"))
+		require.Contains(t, found[urlKey], "Could not connect to database. ")
+		require.Contains(t, found[urlKey], "Access denied")
+		require.NotContains(t, found[urlKey], "wrong-secret")
+	})
 }
 
 func TestCase_63_exactly_once_where_each_row_has_its_position(t *testing.T) {
