@@ -259,7 +259,9 @@ func TestFault_NO_4_no_replay_storm(t *testing.T) {
 	// What was acknowledged does not come again after a restart, once the server has heard of it.
 	require.Eventually(t, func() bool {
 		left := uint64(0)
-		s.eachStream(func(_ context.Context, _ jetstream.JetStream, st jetstream.Stream) { left += st.CachedInfo().State.Msgs })
+		s.eachStream(func(_ context.Context, _ jetstream.JetStream, st jetstream.Stream) {
+			left += st.CachedInfo().State.Msgs
+		})
 		return left == 0
 	}, patience, 10*time.Millisecond)
 	s.down()
