@@ -22,6 +22,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/millrace/millrace/embedded/childproc"
+	"github.com/millrace/millrace/internal/sleep"
 )
 
 // Options say where data lives and which server is used.
@@ -122,7 +123,10 @@ func (s *Server) initdb(ctx context.Context, root string) error {
 	return os.Rename(half, s.dir)
 }
 
-const user = "millrace"
+const (
+	user     = "millrace"
+	portFree = 10 * time.Second // a former server's port is waited for
+)
 
 // launch starts the server process, on another port should the free one be taken in between.
 func (s *Server) launch(ctx context.Context) error {
@@ -237,10 +241,13 @@ func (s *Server) Kill() error {
 	return proc.Kill()
 }
 
-// Restart stops the server, if it runs, and starts it on the same port.
+// Restart stops the server, if it runs, and starts it on the same port, as soon as that is free again: what a server that was
+// killed has left behind may hold it for a moment.
 func (s *Server) Restart(ctx context.Context) error {
 	if err := s.Stop(ctx); err != nil {
 		return err
+	}
+	for until := time.Now().Add(portFree); s.portTaken() && time.Now().Before(until) && sleep.For(ctx, 10*time.Millisecond); {
 	}
 	return s.launchOnce(ctx)
 }

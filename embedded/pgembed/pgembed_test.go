@@ -3,9 +3,12 @@ package pgembed
 import (
 	"context"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -55,6 +58,10 @@ func TestServer_keeps_what_was_committed_over_restart_crash_and_a_new_start(t *t
 	require.Equal(t, 1000, count(t, url))
 
 	require.NoError(t, s.Kill())
+	// What a killed server has left behind may hold its port for a while.
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))) //nolint:noctx // does not block
+	require.NoError(t, err)
+	time.AfterFunc(300*time.Millisecond, func() { _ = l.Close() })
 	require.NoError(t, s.Restart(t.Context()))
 	require.Equal(t, 1000, count(t, url))
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"log/slog"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -106,6 +107,22 @@ func TestMySQL_what_does_not_fit_is_an_error(t *testing.T) {
 				continue
 			}
 			require.Equal(t, dialect.Data, p.Fault(err).Class, err)
+		}
+	}
+}
+
+func TestMySQL_session_variables_may_hold_commas(t *testing.T) {
+	t.Parallel()
+	for _, d := range []servers.Database{servers.MariaDBDatabase(t), servers.MySQLDatabase(t)} {
+		for _, separator := range []string{",", ";"} {
+			p := provider(t, connect.Settings{URL: d.JDBC + "&sessionVariables=" + url.QueryEscape("sql_mode='ANSI_QUOTES,PIPES_AS_CONCAT'"+separator+"@@wait_timeout=GREATEST(7,77)")})
+			conn, err := p.Conn(t.Context())
+			require.NoError(t, err)
+			var text string
+			var timeout int
+			require.NoError(t, conn.QueryRowContext(t.Context(), `SELECT 'a' || "variables"."b", @@wait_timeout FROM (SELECT 'c' AS b) AS "variables"`).Scan(&text, &timeout))
+			require.Equal(t, "ac", text)
+			require.Equal(t, 77, timeout)
 		}
 	}
 }

@@ -61,7 +61,7 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 		return nil, err
 	}
 	cfg.Params = map[string]string{}
-	for set := range strings.SplitSeq(p.text("", "sessionVariables"), ",") {
+	for _, set := range settings(p.text("", "sessionVariables")) {
 		if n, v, ok := strings.Cut(set, "="); ok {
 			cfg.Params[strings.TrimPrefix(strings.TrimSpace(n), "@@")] = strings.TrimSpace(v)
 		}
@@ -84,6 +84,30 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 		}
 	}
 	return firstOf(list), nil
+}
+
+// settings are the parts of sessionVariables, between commas or semicolons that are in no quotes and no parentheses, as for Java's
+// drivers.
+func settings(text string) []string {
+	var quote rune
+	depth := 0
+	return strings.FieldsFunc(text, func(c rune) bool {
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case c == '\'' || c == '"' || c == '`':
+			quote = c
+		case c == '(':
+			depth++
+		case c == ')':
+			depth--
+		default:
+			return depth <= 0 && (c == ',' || c == ';')
+		}
+		return false
+	})
 }
 
 // strictMode asks for errors where values do not fit, whatever the server's mode, as Java's drivers do. A mode among the session's
