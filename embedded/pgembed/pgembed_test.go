@@ -59,7 +59,7 @@ func TestServer_keeps_what_was_committed_over_restart_crash_and_a_new_start(t *t
 
 	require.NoError(t, s.Kill())
 	// What a killed server has left behind may hold its port for a while.
-	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))) //nolint:noctx // does not block
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)))
 	require.NoError(t, err)
 	time.AfterFunc(300*time.Millisecond, func() { _ = l.Close() })
 	require.NoError(t, s.Restart(t.Context()))
