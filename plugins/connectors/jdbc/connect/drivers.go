@@ -88,26 +88,14 @@ func mysqlConnector(p *params, name string) (driver.Connector, error) {
 
 // settings are the parts of sessionVariables, between commas or semicolons that are in no quotes and no parentheses, as for Java's
 // drivers.
-func settings(text string) []string {
-	var quote rune
-	depth := 0
-	return strings.FieldsFunc(text, func(c rune) bool {
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"' || c == '`':
-			quote = c
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		default:
-			return depth <= 0 && (c == ',' || c == ';')
+func settings(text string) (parts []string) {
+	from := 0
+	for i, c := range dialect.Outermost(text) {
+		if c == ',' || c == ';' {
+			parts, from = append(parts, text[from:i]), i+1
 		}
-		return false
-	})
+	}
+	return append(parts, text[from:])
 }
 
 // strictMode asks for errors where values do not fit, whatever the server's mode, as Java's drivers do. A mode among the session's

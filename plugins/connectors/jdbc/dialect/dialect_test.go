@@ -48,3 +48,25 @@ func TestFind_by_url(t *testing.T) {
 		require.Equal(t, want, d.Name())
 	}
 }
+
+func TestOutermost_is_what_is_in_no_quotes_and_no_parentheses(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                         "",
+		"a = 'b, \"c' , d":         "a =  , d",
+		"f(x, (y), ')') ; \"q(\"z": "f ; z",
+		"`a` (":                    " ",
+		"a) b":                     "a",
+	} {
+		got := ""
+		for i, c := range dialect.Outermost(text) {
+			require.Equal(t, text[i], c)
+			got += string(c)
+		}
+		require.Equal(t, want, got, text)
+	}
+	for i := range dialect.Outermost("ab") {
+		require.Zero(t, i)
+		break
+	}
+}

@@ -1,9 +1,11 @@
 package jdbcsource
 
 import (
+	"bytes"
 	"regexp"
 	"strings"
 
+	"github.com/millrace/millrace/plugins/connectors/jdbc/dialect"
 	"github.com/millrace/millrace/sdk/config"
 	"github.com/millrace/millrace/sdk/connector"
 )
@@ -183,26 +185,9 @@ var ownClauses = regexp.MustCompile(`(?i)\b(where|group\s+by|having|order\s+by|l
 
 // hasOwnClauses tells whether the outermost SELECT of a query has clauses that the appended text would break.
 func hasOwnClauses(query string) bool {
-	depth := 0
-	var outer strings.Builder
-	var quote byte
-	for i := range len(query) {
-		switch c := query[i]; {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '\'' || c == '"' || c == '`':
-			quote = c
-		case c == '(':
-			depth++
-		case c == ')':
-			depth--
-		case depth == 0:
-			outer.WriteByte(c)
-			continue
-		}
-		outer.WriteByte(' ')
+	outer := bytes.Repeat([]byte(" "), len(query))
+	for i, c := range dialect.Outermost(query) {
+		outer[i] = c
 	}
-	return ownClauses.MatchString(outer.String())
+	return ownClauses.Match(outer)
 }
