@@ -138,6 +138,11 @@ func (o *plain) partitions(topic string, timeout time.Duration) (n int, err erro
 
 func (o *plain) close() {
 	o.shut()
+	if o.p.txnal != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), slice)
+		_ = o.k.AbortTransaction(ctx) // there may be none; see Producer.Close
+		cancel()
+	}
 	o.k.Close()
 	<-o.done
 }

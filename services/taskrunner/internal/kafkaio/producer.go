@@ -477,9 +477,13 @@ func (p *Producer) sliced(ctx context.Context, doing string, call func(context.C
 	}
 }
 
-// Close gives the client back. What was not flushed is dropped and reported with an error; an open transaction is left to
-// Kafka, which aborts it at the next InitTransactions or at its timeout. When the library does not let go until ctx ends,
-// Close returns an error and the rest happens in the background. Safe to call twice.
+// Close gives the client back. What was not flushed is dropped and reported with an error; an open transaction is aborted, or,
+// where Kafka does not answer at once, left to Kafka, which aborts it at the next InitTransactions or at its timeout. When the
+// library does not let go until ctx ends, Close returns an error and the rest happens in the background. Safe to call twice.
+//
+// A client that is given back in the midst of a transaction could end the process: librdkafka (2.15) then still tries to add the
+// partitions that are new to the transaction, and an assertion fails because the answer, that it ends, comes before it has counted
+// the question. After the begin of an abort it adds none.
 func (p *Producer) Close(ctx context.Context) error {
 	p.queue.Lock()
 	first := !p.closing

@@ -466,7 +466,11 @@ func (w *writer) transact(ctx context.Context, call func(timeout C.int) unsafe.P
 	if until, ok := ctx.Deadline(); ok {
 		timeout = max(0, time.Until(until))
 	}
-	e := call(C.int(timeout.Milliseconds()))
+	return transactError(call(C.int(timeout.Milliseconds())))
+}
+
+// transactError takes an error from the library.
+func transactError(e unsafe.Pointer) error {
 	if e == nil {
 		return nil
 	}
@@ -547,6 +551,9 @@ func (w *writer) served() <-chan struct{} { return w.done }
 // close lets calls that run come to an end, with reports served as some of them need, and gives the client back.
 func (w *writer) close() {
 	w.shut()
+	if w.p.txnal != "" {
+		_ = transactError(C.rd_kafka_abort_transaction(w.rk, C.int(slice.Milliseconds()))) // there may be none; see Producer.Close
+	}
 	close(w.quit)
 	C.rd_kafka_queue_yield(w.inbox.q)
 	<-w.done

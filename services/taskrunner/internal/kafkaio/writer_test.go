@@ -178,6 +178,32 @@ func TestCloseWaitsForCallsThatRun(t *testing.T) {
 	})
 }
 
+// The partitions that a transaction is to get may not be known to Kafka yet when the producer is closed; its records are never seen.
+func TestAProducerThatIsClosedInATransactionAbortsIt(t *testing.T) {
+	bothWays(t, func(t *testing.T, bootstrap string, way way) {
+		topic := unique("close-open")
+		createTopic(t, bootstrap, topic, 1)
+		for range 20 {
+			p := way.producer(t, bootstrap, unique("id"))
+			require.NoError(t, p.InitTransactions(within(t)))
+			require.NoError(t, p.Begin())
+			_, err := p.Send(within(t), numbered(topic, 0, 0, 10), func(int, record.Produced, error) {})
+			require.NoError(t, err)
+			require.NoError(t, p.Close(within(t)))
+		}
+		p := way.producer(t, bootstrap, unique("id"))
+		require.NoError(t, p.InitTransactions(within(t)))
+		require.NoError(t, p.Begin())
+		sendAll(t, p, numbered(topic, 0, 10, 1))
+		require.NoError(t, p.Commit(within(t)))
+		c := newTestConsumer(t, bootstrap, unique("g"), "", nil, "isolation.level", "read_committed")
+		require.NoError(t, c.Subscribe([]string{topic}, ""))
+		rs := pollUntil(t, c, atLeast(1)) // a transaction that is left open would hide it for a minute
+		require.Len(t, rs, 1)
+		require.Equal(t, "10", string(rs[0].Value))
+	})
+}
+
 // The same where a broker answers: commits meet closes at any moment.
 func TestCloseMeetsCommits(t *testing.T) {
 	bothWays(t, func(t *testing.T, bootstrap string, way way) {
