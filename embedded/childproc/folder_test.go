@@ -116,3 +116,14 @@ func TestTail_keeps_the_last_lines_and_hands_each_on(t *testing.T) {
 	require.Equal(t, "line 60", kept[0])
 	require.Equal(t, []string{"line 99", "half"}, kept[39:])
 }
+
+func TestFreePort_is_given_once(t *testing.T) {
+	t.Parallel()
+	seen := map[int]bool{}
+	for range 1000 { // of 22,768 ports two of so many would be the same
+		port, err := childproc.FreePort()
+		require.NoError(t, err)
+		require.False(t, seen[port])
+		seen[port] = true
+	}
+}

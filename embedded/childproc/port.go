@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
@@ -34,16 +35,24 @@ func Listen() (net.Listener, error) {
 	return nil, fmt.Errorf("looking for a free port below %d: %w", highestPort+1, last)
 }
 
-// FreePort returns a port of 127.0.0.1 below 32768 that nobody listens on. It is
-// not reserved: whoever gives it to a server must be ready to try another.
+// given are the ports that this process has handed out: the servers of two may not have begun to listen yet, or be down for a moment.
+var given sync.Map
+
+// FreePort returns a port of 127.0.0.1 below 32768 that nobody listens on, and never the same one twice. It is
+// not reserved: whoever gives it to a server must be ready to try another, since other processes may take it.
 func FreePort() (int, error) {
-	l, err := Listen()
-	if err != nil {
-		return 0, err
+	for range highestPort - lowestPort {
+		l, err := Listen()
+		if err != nil {
+			return 0, err
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			return 0, fmt.Errorf("giving back port %d: %w", port, err)
+		}
+		if _, before := given.LoadOrStore(port, true); !before {
+			return port, nil
+		}
 	}
-	port := l.Addr().(*net.TCPAddr).Port
-	if err := l.Close(); err != nil {
-		return 0, fmt.Errorf("giving back port %d: %w", port, err)
-	}
-	return port, nil
+	return 0, fmt.Errorf("looking for a free port below %d: all were given away", highestPort+1)
 }
