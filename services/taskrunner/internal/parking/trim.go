@@ -23,8 +23,8 @@ const (
 	spare     = 16              // threads that are left to wait for work
 
 	tidyEvery = 15 * time.Second
-	tidyTimes = 2        // collections after a trim that are for the stacks
-	busy      = 64 << 20 // bytes allocated between two looks: Go's own collections are often enough
+	tidyTimes = 2         // collections after a trim that are for the stacks
+	busy      = 512 << 20 // bytes allocated between two looks, more than what asks for the metrics needs: Go's own collections are often enough
 )
 
 // trimmer notes how many clients were closed.
@@ -69,7 +69,7 @@ func (t *trimmer) stop() {
 func (t *trimmer) trim() {
 	t.mu.Lock()
 	closed := t.closed
-	t.closed, t.timer, t.tidied = 0, nil, 0
+	t.closed, t.timer, t.tidied, t.allocs = 0, nil, 0, t.heap().allocs
 	if t.tidy == nil && !t.stopped {
 		t.tidy = time.AfterFunc(tidyEvery, t.tidyUp)
 	}

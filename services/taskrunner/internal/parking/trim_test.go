@@ -37,7 +37,7 @@ func TestThreadsThatNobodyNeedsAreEnded(t *testing.T) { //nolint:paralleltest //
 	require.Equal(t, many, n)
 	calls.Wait()
 	require.GreaterOrEqual(t, threads(), many, "they stay with the process")
-	(&trimmer{log: slog.New(slog.DiscardHandler)}).trim()
+	(&trimmer{log: slog.New(slog.DiscardHandler), parked: func() int64 { return 0 }, heap: heapNow}).trim()
 	require.Eventually(t, func() bool { return threads() < many/2 }, patience, time.Millisecond)
 	require.NoError(t, errors.Join(syscall.Close(pipe[0]), syscall.Close(pipe[1])))
 }
