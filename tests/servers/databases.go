@@ -68,7 +68,18 @@ func Postgres(t testing.TB) *pgembed.Server {
 // Databases runs a test against a database of each product, side by side.
 func Databases(t *testing.T, test func(t *testing.T, d Database)) {
 	t.Helper()
-	for name, open := range map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "sqlite": SQLiteDatabase} {
+	onEach(t, map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "sqlite": SQLiteDatabase}, test)
+}
+
+// MySQLDatabases runs a test against a database of MariaDB and of MySQL, side by side.
+func MySQLDatabases(t *testing.T, test func(t *testing.T, d Database)) {
+	t.Helper()
+	onEach(t, map[string]func(testing.TB) Database{"mariadb": MariaDBDatabase, "mysql": MySQLDatabase}, test)
+}
+
+func onEach(t *testing.T, products map[string]func(testing.TB) Database, test func(t *testing.T, d Database)) {
+	t.Helper()
+	for name, open := range products {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open(t))

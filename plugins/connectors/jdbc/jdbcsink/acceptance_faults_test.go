@@ -247,7 +247,7 @@ func TestPut_ends_with_the_task(t *testing.T) {
 
 func TestRights_and_passwords(t *testing.T) {
 	t.Parallel()
-	onMySQL(t, func(t *testing.T, d servers.Database) {
+	servers.MySQLDatabases(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, orders)
 		user := fmt.Sprintf("u%d", time.Now().UnixNano()%1e12) // the longest name has 16 characters
 		schema := d.Rows(t, "SELECT DATABASE()")[0]

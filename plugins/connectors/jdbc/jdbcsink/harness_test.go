@@ -272,17 +272,6 @@ func everywhere(t *testing.T, test func(*testing.T, servers.Database)) {
 	})
 }
 
-// onMySQL runs a test against MariaDB and MySQL.
-func onMySQL(t *testing.T, test func(*testing.T, servers.Database)) {
-	t.Helper()
-	for name, open := range map[string]func(testing.TB) servers.Database{"mariadb": servers.MariaDBDatabase, "mysql": servers.MySQLDatabase} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, open(t))
-		})
-	}
-}
-
 // besidesOracle leaves out Oracle, whose names and types are too different.
 func besidesOracle(t *testing.T, test func(*testing.T, servers.Database)) {
 	t.Helper()

@@ -377,7 +377,7 @@ func TestExactlyOnce_tasks_that_start_together(t *testing.T) {
 
 func TestExactlyOnce_what_can_not_keep_it_is_refused(t *testing.T) {
 	t.Parallel()
-	onMySQL(t, func(t *testing.T, d servers.Database) {
+	servers.MySQLDatabases(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, untyped+" ENGINE=MyISAM")
 		b := exactly(t, d, 1)
 		require.ErrorContains(t, b.put(b.of(1)...), "Table `orders` has the storage engine MyISAM, which has no transactions, as millrace.exactly.once=true needs: ALTER TABLE `orders` ENGINE=InnoDB")

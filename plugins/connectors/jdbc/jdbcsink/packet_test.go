@@ -13,7 +13,7 @@ import (
 // A batch may be larger than what the server takes in one packet. A value may not, except for MySQL 5.5: it is set aside.
 func TestMySQL_packets(t *testing.T) {
 	t.Parallel()
-	onMySQL(t, func(t *testing.T, d servers.Database) {
+	servers.MySQLDatabases(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, "CREATE TABLE orders (id INT, name LONGTEXT)")
 		b := start(t, d)
 		b.dlq = &deadLetters{}

@@ -93,7 +93,13 @@ func mysqlDB(t *testing.T, statements ...string) testDB {
 // eachMySQL runs a test against MariaDB and MySQL.
 func eachMySQL(t *testing.T, test func(t *testing.T, open func(*testing.T, ...string) testDB)) {
 	t.Helper()
-	for name, open := range map[string]func(*testing.T, ...string) testDB{"mariadb": maria, "mysql": mysqlDB} {
+	onEach(t, map[string]func(*testing.T, ...string) testDB{"mariadb": maria, "mysql": mysqlDB}, test)
+}
+
+// onEach runs a test with each of the functions that make a database, side by side.
+func onEach(t *testing.T, products map[string]func(*testing.T, ...string) testDB, test func(t *testing.T, open func(*testing.T, ...string) testDB)) {
+	t.Helper()
+	for name, open := range products {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			test(t, open)

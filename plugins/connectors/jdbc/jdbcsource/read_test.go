@@ -16,13 +16,10 @@ import (
 // each runs a test against each database; create makes the table t of its columns in general words.
 func each(t *testing.T, test func(t *testing.T, d testDB, create func(columns string))) {
 	t.Helper()
-	for name, open := range map[string]func(*testing.T, ...string) testDB{"postgres": pg, "mariadb": maria, "mysql": mysqlDB, "sqlite": lite} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			d := open(t)
-			test(t, d, func(columns string) { d.do(t, "CREATE TABLE t ("+columns+")") })
-		})
-	}
+	onEach(t, map[string]func(*testing.T, ...string) testDB{"postgres": pg, "mariadb": maria, "mysql": mysqlDB, "sqlite": lite}, func(t *testing.T, open func(*testing.T, ...string) testDB) {
+		d := open(t)
+		test(t, d, func(columns string) { d.do(t, "CREATE TABLE t ("+columns+")") })
+	})
 }
 
 func TestCase_23_bulk_reads_everything_each_time(t *testing.T) {
