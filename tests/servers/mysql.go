@@ -54,6 +54,9 @@ func StartMySQL(ctx context.Context) (*MySQLServer, error) {
 	}
 	files := filepath.Join(home, "libs", mysqlVersion)
 	m := &MySQLServer{product: "mysql", bin: filepath.Join(files, mysqlPlatform, "mysqld")}
+	if err := os.Chmod(m.bin, 0o755); err != nil { //nolint:gosec // a program; the archive does not say so
+		return nil, err
+	}
 	return m.start(ctx, func() error {
 		share := filepath.Join(m.dir, "share") // in it is a folder of the same name
 		m.options = []string{"--basedir=" + m.dir, "--lc-messages-dir=" + filepath.Join(share, "share"), "--character-sets-dir=" + filepath.Join(share, "share", "charsets"), "--skip-name-resolve"}
