@@ -14,8 +14,11 @@ static void mr_trim(void) {
 import "C"
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/millrace/millrace/services/taskrunner/internal/gcfloor"
 )
 
 // TrimMemory gives memory that C's allocator keeps for later back to the system: what closed clients have left to it, and what
@@ -23,7 +26,8 @@ import (
 func TrimMemory() { C.mr_trim() }
 
 // C's allocator keeps nearly all that it once needed: pieces of a few hundred bytes, one for each record that was fetched, lie
-// around in it. A process whose clients have moved much and come to rest gives it back.
+// around in it. A process whose clients have moved much and come to rest gives it back. Go's heap may have garbage up to a floor
+// only as long as they move.
 const (
 	restAfter = 5 * time.Second
 	restBytes = 1 << 20  // moved within restAfter are rest
@@ -36,13 +40,19 @@ type idleTrim struct {
 	armed atomic.Bool  // a look will come
 	since int64        // bytes up to the last look, since the last trim; belongs to looks
 	trim  func()
+
+	moves atomic.Bool // more than rest
+	mu    sync.Mutex  // one tells at a time
+	told  func(moves bool)
 }
 
-var traffic = &idleTrim{trim: TrimMemory}
+var traffic = &idleTrim{trim: TrimMemory, told: gcfloor.Set}
 
 // add notes that records of n bytes were moved.
 func (t *idleTrim) add(n int) {
-	t.moved.Add(int64(n))
+	if moved := t.moved.Add(int64(n)); moved > restBytes && !t.moves.Load() {
+		t.tell(true)
+	}
 	if !t.armed.Load() && t.armed.CompareAndSwap(false, true) {
 		time.AfterFunc(restAfter, t.look)
 	}
@@ -55,9 +65,18 @@ func (t *idleTrim) look() {
 		time.AfterFunc(restAfter, t.look)
 		return
 	}
+	t.tell(false)
 	if t.since >= trimBytes {
 		t.since = 0
 		t.trim()
 	}
 	t.armed.Store(false)
+}
+
+func (t *idleTrim) tell(moves bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.moves.Swap(moves) != moves {
+		t.told(moves)
+	}
 }

@@ -13,7 +13,8 @@ func TestMemoryIsGivenBackWhenClientsHaveMovedMuchAndRest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var trims atomic.Int64
-		r := &idleTrim{trim: func() { trims.Add(1) }}
+		var told []bool
+		r := &idleTrim{trim: func() { trims.Add(1) }, told: func(moves bool) { told = append(told, moves) }}
 		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() } //nolint:forbidigo // of the bubble's own clock
 
 		for range 20 { // busy
@@ -21,9 +22,11 @@ func TestMemoryIsGivenBackWhenClientsHaveMovedMuchAndRest(t *testing.T) {
 			r.add(restBytes)
 			pass(restAfter)
 			require.Zero(t, trims.Load())
+			require.Equal(t, []bool{true}, told)
 		}
 		pass(restAfter)
 		require.EqualValues(t, 1, trims.Load())
+		require.Equal(t, []bool{true, false}, told)
 		pass(time.Hour)
 		require.EqualValues(t, 1, trims.Load(), "once is enough")
 
@@ -37,5 +40,6 @@ func TestMemoryIsGivenBackWhenClientsHaveMovedMuchAndRest(t *testing.T) {
 			pass(restAfter)
 		}
 		require.EqualValues(t, 2, trims.Load())
+		require.Equal(t, []bool{true, false, true, false}, told)
 	})
 }
