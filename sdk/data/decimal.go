@@ -185,6 +185,9 @@ func (d Decimal) AppendText(b []byte) []byte {
 // ParseDecimal reads what Java's new BigDecimal(text) reads: an optional sign, digits of any script with an optional point,
 // an optional exponent. The scale is that of the text.
 func ParseDecimal(text string) (Decimal, error) {
+	if d, ok := plainDecimal(text); ok {
+		return d, nil
+	}
 	no := func() (Decimal, error) {
 		return Decimal{}, connecterr.New(connecterr.Data, "%q is no decimal number", text).WithClass(numberFormat)
 	}
@@ -231,4 +234,35 @@ func ParseDecimal(text string) (Decimal, error) {
 		n.Neg(n)
 	}
 	return BigDecimal(n, int32(scale)), nil
+}
+
+// plainDecimal reads what most numbers are: up to 18 digits of ASCII, perhaps with a minus and a point; false: it is something else.
+func plainDecimal(text string) (d Decimal, ok bool) {
+	digits, negative := strings.CutPrefix(text, "-")
+	if len(digits) == 0 || len(digits) > 19 {
+		return d, false
+	}
+	var n int64
+	point := -1
+	for i := range len(digits) {
+		switch c := digits[i]; {
+		case c >= '0' && c <= '9':
+			n = n*10 + int64(c-'0')
+		case c == '.' && point < 0:
+			point = i
+		default:
+			return d, false
+		}
+	}
+	scale := 0
+	if point >= 0 {
+		scale = len(digits) - 1 - point
+	}
+	if len(digits) == 1 && point == 0 || len(digits) == 19 && point < 0 {
+		return d, false
+	}
+	if negative {
+		n = -n
+	}
+	return NewDecimal(n, int32(scale)), true //nolint:gosec // at most 18
 }

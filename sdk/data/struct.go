@@ -13,7 +13,36 @@ func NewStruct(s *Schema) *Struct {
 	if s == nil || s.typ != StructType {
 		panic(bad("Not a struct schema: %s", s))
 	}
-	return &Struct{schema: s, values: make([]any, len(s.fields))}
+	return roomy(s)
+}
+
+// roomy makes a struct and the room of its values in one piece, unless there are many.
+func roomy(s *Schema) *Struct {
+	switch n := len(s.fields); {
+	case n <= 4:
+		x := &struct {
+			Struct
+			room [4]any
+		}{Struct: Struct{schema: s}}
+		x.values = x.room[:n:n]
+		return &x.Struct
+	case n <= 8:
+		x := &struct {
+			Struct
+			room [8]any
+		}{Struct: Struct{schema: s}}
+		x.values = x.room[:n:n]
+		return &x.Struct
+	case n <= 16:
+		x := &struct {
+			Struct
+			room [16]any
+		}{Struct: Struct{schema: s}}
+		x.values = x.room[:n:n]
+		return &x.Struct
+	default:
+		return &Struct{schema: s, values: make([]any, n)}
+	}
 }
 
 // Schema is the struct's schema.

@@ -13,6 +13,7 @@ type batch struct {
 	r       *reader
 	t       *reading
 	records []record.Source
+	filled  int // how many the batch before had
 	began   time.Time
 
 	// In mode timestamp a record waits for the row behind it.
@@ -58,7 +59,7 @@ func (b *batch) release(ctx context.Context, following *position) error {
 
 func (b *batch) put(ctx context.Context, rec record.Source) error {
 	if len(b.records) == 0 {
-		b.records = make([]record.Source, 0, min(b.r.s.batch, firstRoom))
+		b.records = make([]record.Source, 0, min(b.r.s.batch, max(firstRoom, b.filled)))
 		b.began = time.Now()
 	}
 	b.records = append(b.records, rec)
@@ -80,7 +81,7 @@ func (b *batch) flush(ctx context.Context) error {
 	}
 	select {
 	case b.r.out <- b.records:
-		b.records = nil
+		b.filled, b.records = len(b.records), nil
 		return nil
 	case <-ctx.Done():
 		return errStopped

@@ -172,12 +172,12 @@ func (s *stamp) time(rest string) (ok bool) {
 		}
 	}
 	if strings.HasPrefix(rest, ".") {
-		n := 1
+		n, unit := 1, int(time.Second)
 		for n < len(rest) && rest[n] >= '0' && rest[n] <= '9' {
+			unit /= 10
+			s.nano += int(rest[n]-'0') * unit
 			n++
 		}
-		fraction := (rest[1:n] + "000000000")[:9]
-		s.nano, _ = strconv.Atoi(fraction)
 		rest = rest[n:]
 	}
 	rest = strings.TrimPrefix(rest, " ")

@@ -1,12 +1,14 @@
 package jdbcsource
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/millrace/millrace/sdk/connecterr"
 	"github.com/millrace/millrace/sdk/data"
@@ -200,7 +202,7 @@ func (f *field) decimal(scale int32) {
 	opts := append(options(f.optional), data.Param("connect.decimal.precision", strconv.Itoa(f.precision)))
 	f.schema = data.DecimalSchema(scale, opts...)
 	f.convert = func(raw any) (any, error) {
-		text, err := numberText(raw)
+		text, err := numberView(raw)
 		if err != nil {
 			return nil, err
 		}
@@ -214,17 +216,16 @@ func (f *field) decimal(scale int32) {
 
 // numberText is a number as text.
 func numberText(raw any) (string, error) {
-	switch x := raw.(type) {
-	case float64:
+	text, err := numberView(raw)
+	return strings.Clone(text), err
+}
+
+// numberView is a number as text that is good until the next row.
+func numberView(raw any) (string, error) {
+	if x, ok := raw.(float64); ok {
 		return strconv.FormatFloat(x, 'f', -1, 64), nil
-	case int64:
-		return strconv.FormatInt(x, 10), nil
 	}
-	t, err := toText(raw)
-	if err != nil {
-		return "", err
-	}
-	return t.(string), nil //nolint:forcetypeassert // it is
+	return view(raw)
 }
 
 // integer converts to a type of integers with these bounds.
@@ -256,14 +257,20 @@ func toInt(raw any) (int64, error) {
 		}
 		return 0, nil
 	case []byte:
-		if n, ok := plainInt(x); ok {
-			return n, nil
-		}
-		return textInt(string(x))
+		return bytesInt(x)
+	case *text:
+		return bytesInt(*x)
 	case string:
 		return textInt(x)
 	}
 	return 0, fmt.Errorf("%T is no number", raw)
+}
+
+func bytesInt(b []byte) (int64, error) {
+	if n, ok := plainInt(b); ok {
+		return n, nil
+	}
+	return textInt(string(b))
 }
 
 // plainInt reads a number of nothing but up to 18 digits, with or without a minus.
@@ -314,17 +321,16 @@ func toFloat(raw any, size int, money bool) (float64, error) {
 	case int64:
 		return float64(x), nil
 	}
-	t, err := toText(raw)
+	number, err := view(raw)
 	if err != nil {
 		return 0, err
 	}
-	text := t.(string) //nolint:forcetypeassert // it is
 	if money {
-		text = plainMoney(text)
+		number = plainMoney(number)
 	}
-	x, err := strconv.ParseFloat(text, size)
+	x, err := strconv.ParseFloat(number, size)
 	if err != nil && !math.IsInf(x, 0) {
-		return 0, fmt.Errorf("%q is no number", text)
+		return 0, fmt.Errorf("%q is no number", number)
 	}
 	return x, nil
 }
@@ -351,7 +357,7 @@ func toBool(raw any) (any, error) {
 	case int64:
 		return x != 0, nil
 	}
-	t, err := toText(raw)
+	t, err := view(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -366,14 +372,22 @@ func toBool(raw any) (any, error) {
 }
 
 func toText(raw any) (any, error) {
+	t, err := view(raw)
+	if err != nil {
+		return nil, err
+	}
+	return strings.Clone(t), nil
+}
+
+// view is a value as text that is good until the next row.
+func view(raw any) (string, error) {
 	switch x := raw.(type) {
 	case string:
 		return x, nil
 	case []byte:
-		if !utf8.Valid(x) {
-			return nil, fmt.Errorf("text of %d bytes that is not UTF-8", len(x))
-		}
-		return string(x), nil
+		return viewOf(x)
+	case *text:
+		return viewOf(*x)
 	case int64:
 		return strconv.FormatInt(x, 10), nil
 	case float64:
@@ -381,13 +395,22 @@ func toText(raw any) (any, error) {
 	case bool:
 		return strconv.FormatBool(x), nil
 	}
-	return nil, fmt.Errorf("%T is no text", raw)
+	return "", fmt.Errorf("%T is no text", raw)
+}
+
+func viewOf(b []byte) (string, error) {
+	if !utf8.Valid(b) {
+		return "", fmt.Errorf("text of %d bytes that is not UTF-8", len(b))
+	}
+	return unsafe.String(unsafe.SliceData(b), len(b)), nil
 }
 
 func toBytes(raw any) (any, error) {
 	switch x := raw.(type) {
 	case []byte:
-		return append([]byte(nil), x...), nil
+		return bytes.Clone(x), nil
+	case *text:
+		return bytes.Clone(*x), nil
 	case string:
 		return []byte(x), nil
 	}
@@ -396,11 +419,11 @@ func toBytes(raw any) (any, error) {
 
 // bits reads up to eight bits as a number.
 func bits(raw any) (any, error) {
-	t, err := toText(raw)
+	t, err := view(raw)
 	if err != nil {
 		return nil, err
 	}
-	n, err := strconv.ParseUint(t.(string), 2, 8) //nolint:forcetypeassert // it is
+	n, err := strconv.ParseUint(t, 2, 8)
 	if err != nil {
 		return nil, fmt.Errorf("%q are no bits", t)
 	}
@@ -422,12 +445,12 @@ func (c clock) stampOf(raw any) (time.Time, error) {
 	switch x := raw.(type) {
 	case time.Time:
 		return x, nil
-	case string, []byte:
-		t, err := toText(x)
+	case string, []byte, *text:
+		t, err := view(x)
 		if err != nil {
 			return time.Time{}, err
 		}
-		s, ok := parseStamp(t.(string)) //nolint:forcetypeassert // it is
+		s, ok := parseStamp(t)
 		if !ok {
 			return time.Time{}, fmt.Errorf("%q is no timestamp", t)
 		}

@@ -93,7 +93,11 @@ func readOffset(p record.SourcePartition, o record.SourceOffset) (pos position, 
 
 // offset is the position as it is written.
 func (p position) offset() record.SourceOffset {
-	o := data.NewMap(3)
+	entries := 1
+	if p.hasAt {
+		entries = 3
+	}
+	o := data.NewMap(entries)
 	if p.hasAt {
 		o.Set(nanosField, int64(p.at.Nanosecond()))
 	}

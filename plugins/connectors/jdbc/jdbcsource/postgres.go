@@ -298,9 +298,6 @@ func (c *column) postgresType(f pgconn.FieldDescription) {
 	}
 }
 
-// text is a value that is not converted to a string before it has to be.
-type text = []byte
-
 type postgresRows struct {
 	result *pgconn.ResultReader
 	cols   []column
@@ -326,10 +323,14 @@ func (r *postgresRows) next() bool {
 		}
 	}
 	for i, v := range values {
-		if v == nil {
+		switch {
+		case v == nil:
 			r.values[i] = nil
-		} else {
+		case r.cols[i].kind == bytesKind:
 			r.values[i] = v
+		default: // without a slice of its own for each value
+			r.room[i] = v
+			r.values[i] = &r.room[i]
 		}
 	}
 	return true

@@ -66,10 +66,13 @@ type rows interface {
 	columns() []column
 	// next reads a row; false: there is none, or it failed.
 	next() bool
-	// raw are the row's values: nil, bool, int64, float64, string, []byte or time.Time. They are good until next.
+	// raw are the row's values: nil, bool, int64, float64, string, *text, []byte or time.Time. They are good until next.
 	raw() []any
 	close() error
 }
+
+// text is a value as text that is no string before it has to be.
+type text []byte
 
 // failure is what an error of a database means.
 type failure struct {

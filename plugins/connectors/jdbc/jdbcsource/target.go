@@ -194,12 +194,16 @@ func idOf(raw any) (int64, error) {
 		if n, ok := plainInt(x); ok {
 			return n, nil
 		}
+	case *text:
+		if n, ok := plainInt(*x); ok {
+			return n, nil
+		}
 	}
-	text, err := numberText(raw)
+	number, err := numberView(raw)
 	if err != nil {
 		return 0, err
 	}
-	return toID(text)
+	return toID(number)
 }
 
 // toID reads an id, which may be a decimal without a fraction.

@@ -19,11 +19,11 @@ func (m mapper) date(c column) func(any) (any, error) {
 		case int64: // milliseconds
 			return data.Instant(floorDiv(x, data.Day) * data.Day), nil
 		}
-		t, err := toText(raw)
+		t, err := view(raw)
 		if err != nil {
 			return nil, err
 		}
-		s, ok := parseStamp(t.(string)) //nolint:forcetypeassert // it is
+		s, ok := parseStamp(t)
 		if !ok {
 			return nil, fmt.Errorf("%q is no date", t)
 		}
@@ -65,11 +65,11 @@ func (m mapper) year(raw any) (any, error) {
 
 // timeOfDay reads a time of day, which the database's zone shows on the first day of 1970.
 func (m mapper) timeOfDay(raw any) (any, error) {
-	t, err := toText(raw)
+	t, err := view(raw)
 	if err != nil {
 		return nil, err
 	}
-	s, ok := parseTime(t.(string)) //nolint:forcetypeassert // it is
+	s, ok := parseTime(t)
 	if !ok {
 		return nil, fmt.Errorf("%q is no time of day", t)
 	}
@@ -99,10 +99,12 @@ func (m mapper) timestamp(f *field) {
 
 // instant reads a timestamp; null: a date of zeros that is to be null.
 func (m mapper) instant(c column, raw any) (at time.Time, null bool, err error) {
-	if t, ok := raw.([]byte); ok {
-		raw = string(t)
-	}
-	if t, ok := raw.(string); ok {
+	switch raw.(type) {
+	case string, []byte, *text:
+		t, err := view(raw)
+		if err != nil {
+			return at, false, err
+		}
 		s, ok := parseStamp(t)
 		if !ok {
 			return at, false, fmt.Errorf("%q is no timestamp", t)
