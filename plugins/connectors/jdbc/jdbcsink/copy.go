@@ -1,6 +1,7 @@
 package jdbcsink
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
@@ -168,12 +169,17 @@ func civil(days int64) (y, m, d int64) {
 	return y, m, d
 }
 
-// copyReader gives the rows' lines as COPY reads them. A connection that breaks is given up while its goroutine still reads, so
-// that nothing may be read after end: the lines' memory belongs to the next try then.
+// copyReader gives the rows' lines as COPY reads them; those that are not there yet it makes, while the database is at work on
+// those before them. A connection that breaks is given up while its goroutine still reads, so that nothing may be read after
+// end: the lines' memory and the records belong to the next try then.
 type copyReader struct {
-	mu   sync.Mutex
 	rows []row
-	at   int // in the first row's line
+	make func(b []byte, r *record.Sink) ([]byte, error)
+
+	mu   sync.Mutex
+	line []byte // what is left of the current one
+	own  []byte // room for one that is made here
+	err  error  // of a row
 	over bool
 }
 
@@ -185,31 +191,49 @@ func (l *copyReader) Read(p []byte) (n int, err error) {
 		return 0, io.ErrClosedPipe
 	}
 	for n < len(p) {
-		if len(l.rows) == 0 {
-			return n, io.EOF
+		if len(l.line) == 0 {
+			if len(l.rows) == 0 {
+				return n, io.EOF
+			}
+			if l.err = l.next(); l.err != nil {
+				return n, l.err
+			}
 		}
-		k := copy(p[n:], l.rows[0].line[l.at:])
-		n += k
-		if l.at += k; l.at == len(l.rows[0].line) {
-			l.rows, l.at = l.rows[1:], 0
-		}
+		k := copy(p[n:], l.line)
+		n, l.line = n+k, l.line[k:]
 	}
 	return n, nil
 }
 
-// end waits for a read that is under way; those behind it get an error.
-func (l *copyReader) end() {
+// next goes on to the next row. It is called on a goroutine of the driver's, where a panic would end the process.
+func (l *copyReader) next() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = connecterr.Panicked(p)
+		}
+	}()
+	r := l.rows[0]
+	l.rows = l.rows[1:]
+	if l.line = r.line; l.line == nil {
+		l.own, err = l.make(l.own[:0], r.r)
+		l.line = l.own
+	}
+	return err
+}
+
+// end waits for a read that is under way; those behind it get an error. It returns the error of a row, if there was one.
+func (l *copyReader) end() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
+	return l.err
 }
 
 // copyRows sends rows by COPY.
-func copyRows(ctx context.Context, conn *sql.Conn, text string, rows []row) error {
+func (w *writer) copyRows(ctx context.Context, conn *sql.Conn, st *statements, rows []row) error {
 	return connect.Postgres(conn, func(c *pgx.Conn) error {
-		lines := &copyReader{rows: rows}
-		defer lines.end()
-		_, err := c.PgConn().CopyFrom(ctx, lines, text)
-		return err
+		lines := &copyReader{rows: rows, make: func(b []byte, r *record.Sink) ([]byte, error) { return w.copyLine(b, r, st.columns) }}
+		_, err := c.PgConn().CopyFrom(ctx, lines, st.copy)
+		return cmp.Or(lines.end(), err) // the server only says that we gave up
 	})
 }

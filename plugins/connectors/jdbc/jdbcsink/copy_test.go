@@ -1,6 +1,7 @@
 package jdbcsink
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -87,9 +88,38 @@ func TestCopyReader_reads_nothing_after_its_end(t *testing.T) {
 		done <- err
 	}()
 	<-reading
-	reader.end()
+	require.NoError(t, reader.end())
 	clear(line) // the race detector sees a reader
 	require.ErrorIs(t, <-done, io.ErrClosedPipe)
+}
+
+// Lines are made as they are read. A row that has none ends the COPY, and a panic is an error: the driver's goroutine is not the task's.
+func TestCopyReader_tells_of_a_row_that_has_no_line(t *testing.T) {
+	t.Parallel()
+	bad := errors.New("bad")
+	for name, c := range map[string]struct {
+		fails func() ([]byte, error)
+		want  string
+	}{
+		"an error": {func() ([]byte, error) { return nil, bad }, "bad"},
+		"a panic":  {func() ([]byte, error) { panic("oops") }, "oops"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			records := make([]record.Sink, 3)
+			rows := []row{{r: &records[0]}, {r: &records[1], line: []byte("ready\n")}, {r: &records[2]}, {}}
+			reader := &copyReader{rows: rows, make: func(b []byte, r *record.Sink) ([]byte, error) {
+				if r == &records[2] {
+					return c.fails()
+				}
+				return append(b, "made\n"...), nil
+			}}
+			text, err := io.ReadAll(reader)
+			require.ErrorContains(t, err, c.want)
+			require.Equal(t, "made\nready\n", string(text))
+			require.ErrorIs(t, reader.end(), err)
+		})
+	}
 }
 
 // unquoted reads an element of an array as PostgreSQL does. One without quotes may have nothing that means something there.

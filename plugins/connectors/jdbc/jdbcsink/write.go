@@ -55,11 +55,8 @@ func byTable(rows []row) (parts [][]row) {
 // run writes rows of one shape.
 func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 	st, t := rows[0].sh.writer, rows[0].sh.table
-	if st.merges && len(rows) > 1 {
-		rows = lastOfKey(rows, st.keys)
-	}
 	if st.copy != "" && len(rows) >= copyFrom {
-		return copyRows(ctx, conn, st.copy, rows)
+		return w.copyRows(ctx, conn, st, rows)
 	}
 	if text := st.arrays(); text != "" && len(rows) > 1 && !t.oneByOn {
 		return w.met(t, w.unnest(ctx, conn, text, st, rows))
@@ -71,6 +68,9 @@ func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 				return err
 			}
 		}
+	}
+	if st.merges && len(rows) > 1 {
+		rows = lastOfKey(rows, st.keys)
 	}
 	if len(rows) == 1 || t.oneByOn || !st.rows {
 		return w.each(ctx, conn, st, rows)

@@ -6,7 +6,6 @@
 package gcfloor
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -27,12 +26,20 @@ var process = &tuner{percent: usual, set: debug.SetGCPercent, heap: heapNow, arm
 	runtime.AddCleanup(sentinel, (*tuner).tune, t)
 }}
 
-// Set says whether the process has the floor. It changes nothing where the environment has GOGC: whoever sets that knows better.
+// Set says whether the process has the floor. It changes nothing where GOGC is not what it is by default: whoever sets that knows
+// better.
 func Set(on bool) {
-	if os.Getenv("GOGC") == "" {
+	if !chosen() {
 		process.turn(on)
 	}
 }
+
+// chosen tells whether somebody else has set the percent; it is asked before the first change.
+var chosen = sync.OnceValue(func() bool {
+	s := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64() != usual
+})
 
 // tuner keeps the percent such that the next collection comes at the floor.
 type tuner struct {

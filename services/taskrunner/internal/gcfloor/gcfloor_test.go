@@ -1,7 +1,6 @@
 package gcfloor
 
 import (
-	"os"
 	"runtime"
 	"slices"
 	"testing"
@@ -48,9 +47,6 @@ var sink []byte
 
 // With the floor, a process that moves batches and keeps nothing is collected for every 64 MB, not for every 4.
 func TestSet_saves_collections(t *testing.T) {
-	if os.Getenv("GOGC") != "" {
-		t.Setenv("GOGC", "")
-	}
 	collections := func() uint32 {
 		runtime.GC() // what is under way belongs to nobody
 		var before, after runtime.MemStats
