@@ -42,8 +42,8 @@ docs: ## write docs/reference from the code; make test fails when it is stale
 	go test ./services/api/internal/httpapi -run TestErrors -update
 
 .PHONY: bench
-bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B1, B2, B3, B4, B5, B6, B7, B8, B9, B10 or start
-	@go run ./tests/bench -keep docs/bench $(BENCH)
+bench: ## one benchmark beside a real Kafka broker, kept in docs/bench: make bench BENCH=B1, B2, B3, B4, B5, B6, B7, B8, B9, B10 or start; N=5 rounds of ROWS=2000000
+	@go run ./tests/bench -keep docs/bench $(if $(N),-n $(N)) $(if $(ROWS),-rows $(ROWS)) $(BENCH)
 
 .PHONY: bench/compare
 bench/compare: ## measure one benchmark and compare it with what docs/bench keeps; fails where a ratio is worse beyond the spread: make bench/compare BENCH=B1, or RESULT=FILE for what a benchmark has printed

@@ -22,8 +22,10 @@ import (
 const (
 	b1Partitions = 8
 	b1Rounds     = 5
-	b1Bytes      = 400_000_000 // of values in a topic
 )
+
+// b1Sizes are how many records of a size are moved.
+var b1Sizes = []struct{ size, records int }{{100, 4_000_000}, {1000, 800_000}}
 
 // toFile measures Kafka→file: records of 100 B and of 1 KB, as bytes, with their offsets committed.
 func toFile(ctx context.Context, b *bed, r *report) error {
@@ -32,8 +34,9 @@ func toFile(ctx context.Context, b *bed, r *report) error {
 		return err
 	}
 	defer func() { _ = connect.Stop(context.WithoutCancel(ctx)) }()
-	for _, size := range []int{100, 1000} {
-		load := &flow{topic: fmt.Sprintf("b1-%d", size), records: b1Bytes / size, dir: b.Dir, value: filled(size)}
+	for _, s := range b1Sizes {
+		size := s.size
+		load := &flow{topic: fmt.Sprintf("b1-%d", size), records: b.scaled(s.records, b1Sizes[0].records), dir: b.Dir, value: filled(size)}
 		load.line = load.value
 		if err := load.fill(ctx, b.kafka); err != nil {
 			return err

@@ -18,7 +18,7 @@ func transformed(ctx context.Context, b *bed, r *report) error {
 	defer func() { _ = connect.Stop(context.WithoutCancel(ctx)) }()
 	const insert, rename, cast = "transforms.insert.", "transforms.rename.", "transforms.cast."
 	const smt = "org.apache.kafka.connect.transforms."
-	load := &flow{topic: "b2", records: b2Records, dir: b.Dir, value: b2Value, line: b2Line, marker: "id=1", config: map[string]string{
+	load := &flow{topic: "b2", records: b.scaled(b2Records, b2Records), dir: b.Dir, value: b2Value, line: b2Line, marker: "id=1", config: map[string]string{
 		"value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false", "transforms": "insert,rename,cast",
 		insert + "type": smt + "InsertField$Value", insert + "topic.field": "topic", insert + "static.field": "source", insert + "static.value": "shop",
 		rename + "type": smt + "ReplaceField$Value", rename + "renames": "customer:client", rename + "exclude": "note",

@@ -57,6 +57,7 @@ func clientLayer(ctx context.Context, b *bed, r *report) (err error) {
 	defer client.Close()
 	c := &clients{b: b, binary: binary, kafka: kafka.Bootstrap(), admin: kadm.NewClient(client)}
 	for _, s := range b6Sizes {
+		s.consumed, s.produced = b.scaled(s.consumed, b6Sizes[0].consumed), b.scaled(s.produced, b6Sizes[0].consumed)
 		full := &flow{topic: fmt.Sprintf("b6-%d", s.size), records: s.consumed, value: filled(s.size), plain: true}
 		if err := full.fill(ctx, c.kafka); err != nil {
 			return err

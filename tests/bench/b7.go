@@ -67,6 +67,11 @@ func startLatency(ctx context.Context, b *bed, r *report) error {
 		r.durations("post_to_running", a.running, "≤ 25", "≤ 100")
 		r.durations("post_to_first_record", a.firsts, "", "")
 	}
+	if rounds > 0 {
+		if err := oneFence(ctx, b, r, rounds); err != nil {
+			return err
+		}
+	}
 	r.arm = ""
 	for _, n := range []int{100, 1000} {
 		if b.only == b7One {
@@ -254,23 +259,44 @@ func allRunning(ctx context.Context, b *bed, r *report, n int, bad *atomic.Int64
 
 // onlyFences measures the limit: a program that takes the fences of as many tasks, and nothing else.
 func onlyFences(ctx context.Context, b *bed, r *report, n int, took time.Duration) error {
-	bare, err := build(ctx, b.Dir, b6Program)
+	bare, err := fences(ctx, b, "fence-", n, 16)
 	if err != nil {
-		return err
-	}
-	out, err := exec.CommandContext(ctx, bare, "-kafka", b.kafka, "-topic", "fence-", "-records", strconv.Itoa(n), "fence").Output() //nolint:gosec // our own
-	if err != nil {
-		return fmt.Errorf("taking %d fences: %w", n, err)
-	}
-	var bareResult struct{ Seconds float64 }
-	if err := json.Unmarshal(out, &bareResult); err != nil {
 		return err
 	}
 	r.arm = limitWay
-	r.add(fmt.Sprintf("all_%d_running_s", n), bareResult.Seconds, "s", 1, "")
+	r.add(fmt.Sprintf("all_%d_running_s", n), bare.Seconds, "s", 1, "")
 	r.arm = ""
-	r.add("ratio_to_limit", bareResult.Seconds/took.Seconds(), "", 1, "")
+	r.add("ratio_to_limit", bare.Seconds/took.Seconds(), "", 1, "")
 	return nil
+}
+
+// oneFence measures what the start of one source can't do without.
+func oneFence(ctx context.Context, b *bed, r *report, n int) error {
+	bare, err := fences(ctx, b, "one-fence-", b7Warm+n, 1)
+	if err != nil {
+		return err
+	}
+	r.arm = limitWay
+	r.durations("fence", bare.Each[b7Warm:], "", "")
+	return nil
+}
+
+// fenced is what a program prints that has taken fences.
+type fenced struct {
+	Seconds float64
+	Each    []time.Duration
+}
+
+func fences(ctx context.Context, b *bed, prefix string, n, atOnce int) (f fenced, err error) {
+	bare, err := build(ctx, b.Dir, b6Program)
+	if err != nil {
+		return f, err
+	}
+	out, err := exec.CommandContext(ctx, bare, "-kafka", b.kafka, "-topic", prefix, "-records", strconv.Itoa(n), "-at-once", strconv.Itoa(atOnce), "fence").Output() //nolint:gosec // our own
+	if err != nil {
+		return f, fmt.Errorf("taking %d fences: %w", n, err)
+	}
+	return f, json.Unmarshal(out, &f)
 }
 
 // roleCPU is the CPU time that the processes of one role have used.

@@ -54,7 +54,7 @@ var benches = map[string]bench{
 	"B7": {about: "From POST to RUNNING to the first record at the destination: one connector at a time on a cluster that is warm, then 100 and 1,000 at once. " +
 		"One api, two schedulers and three runners as processes, Kafka, Postgres and NATS beside them on the same machine. " +
 		"The source is the verifiable one, exactly once, and its destination is its topic, read with read_committed; the sink is the file sink, and its destination is its file. " +
-		"The limit of the 1,000 is a program that takes the fences of 1,000 transactional ids, 16 at a time, and nothing else.", run: startLatency},
+		"The limit of the 1,000 is a program that takes the fences of 1,000 transactional ids, 16 at a time, and nothing else; that of one source is the same program with one at a time.", run: startLatency},
 	"B8": {about: "Density: a runner with 1,000 idle connectors, all parked: file sinks, and then, once these are deleted, file sources (exactly once), each with one task, one file, and a topic with one partition. " +
 		"Memory is what Linux calls resident, with all connectors less without any; CPU is the runner's over half a minute in which nothing happens. " +
 		"Then one task after another is woken, at any phase of the watcher: of sinks from the producing of a record to the line in the file, with group.initial.rebalance.delay.ms=0, " +
@@ -82,15 +82,23 @@ type bed struct {
 	*cluster.Cluster
 	kafka string
 	n     int // rounds; 0: as many as a published figure needs
-	rows  int // of tables; 0: as many as a published figure needs
+	rows  int // of tables, or records; 0: as many as a smoke run needs
 
 	only, profile string // see the flags
+}
+
+// scaled is n, or as many as go with the rows that are asked for instead of so many.
+func (b *bed) scaled(n, of int) int {
+	if b.rows == 0 {
+		return n
+	}
+	return int(int64(n) * int64(b.rows) / int64(of))
 }
 
 func main() {
 	keep := flag.String("keep", "", "folder where the result is kept, for example docs/bench")
 	n := flag.Int("n", 0, "rounds; 0: as many as a published figure needs")
-	rows := flag.Int("rows", 0, "rows of tables; 0: as many as a published figure needs")
+	rows := flag.Int("rows", 0, "rows of tables, or records of 100 B, others in proportion; 0: as many as a smoke run needs")
 	only := flag.String("only", "", "go one way only, for example millrace, and tell no ratios; of B7: one or many; of B8: sinks or sources")
 	profile := flag.String("profile", "", "folder for CPU profiles of our processes")
 	against := flag.String("compare", "", "folder with kept results to compare with, for example docs/bench")

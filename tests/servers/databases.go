@@ -21,7 +21,7 @@ import (
 
 // Database is an empty database of a test's own.
 type Database struct {
-	Product string // postgresql, mariadb, mysql or sqlite
+	Product string // postgresql, mariadb, mysql (5.5), mysqltoday or sqlite
 	JDBC    string // its JDBC URL, with the user in it
 	DB      *sql.DB
 }
@@ -68,13 +68,13 @@ func Postgres(t testing.TB) *pgembed.Server {
 // Databases runs a test against a database of each product, side by side.
 func Databases(t *testing.T, test func(t *testing.T, d Database)) {
 	t.Helper()
-	onEach(t, map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "sqlite": SQLiteDatabase}, test)
+	onEach(t, map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "mysqltoday": MySQLTodayDatabase, "sqlite": SQLiteDatabase}, test)
 }
 
-// MySQLDatabases runs a test against a database of MariaDB and of MySQL, side by side.
+// MySQLDatabases runs a test against a database of MariaDB and of both MySQLs, side by side.
 func MySQLDatabases(t *testing.T, test func(t *testing.T, d Database)) {
 	t.Helper()
-	onEach(t, map[string]func(testing.TB) Database{"mariadb": MariaDBDatabase, "mysql": MySQLDatabase}, test)
+	onEach(t, map[string]func(testing.TB) Database{"mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "mysqltoday": MySQLTodayDatabase}, test)
 }
 
 func onEach(t *testing.T, products map[string]func(testing.TB) Database, test func(t *testing.T, d Database)) {
@@ -120,16 +120,25 @@ func MySQLDatabase(t testing.TB) Database {
 	return OfMySQL(t, MySQL(t))
 }
 
+// MySQLTodayDatabase makes a database on the shared server.
+func MySQLTodayDatabase(t testing.TB) Database {
+	t.Helper()
+	return OfMySQL(t, MySQLToday(t))
+}
+
 // OfMySQL makes a database on a server of the test's own, MySQL's or MariaDB's.
 func OfMySQL(t testing.TB, m *MySQLServer) Database {
 	t.Helper()
 	name := fmt.Sprintf("d%d", databases.Add(1))
-	charset := "utf8mb4"
-	if m.product == "mysql" { // the keys of 5.5 have 767 bytes, which is VARCHAR(255) of characters of three
+	charset, product := "utf8mb4", m.product
+	switch {
+	case m.today:
+		product = "mysqltoday"
+	case product == "mysql": // the keys of 5.5 have 767 bytes, which is VARCHAR(255) of characters of three
 		charset = "utf8"
 	}
 	execute(t, "mysql", m.DSN(""), "CREATE DATABASE "+name+" CHARACTER SET "+charset)
-	return Database{m.product, m.JDBC(name), opened(t, "mysql", m.DSN(name))}
+	return Database{product, m.JDBC(name), opened(t, "mysql", m.DSN(name))}
 }
 
 // SQLiteDatabase makes a database in a file.

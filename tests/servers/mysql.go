@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -34,16 +35,18 @@ const (
 // MySQLServer is a server of MySQL's or of MariaDB's, with the user root without a password and the database "test".
 type MySQLServer struct {
 	product string // as JDBC URLs have it
+	today   bool   // not MySQL 5.5
 	dir     string
 	port    int
 	bin     string
+	before  []string // of what follows bin
 	options []string // the product's own
 
 	mu   sync.Mutex
 	proc *childproc.Process
 }
 
-// StartMySQL fetches MySQL once and makes a server. It dies with this process.
+// StartMySQL fetches MySQL 5.5 once and makes a server. It dies with this process.
 func StartMySQL(ctx context.Context) (*MySQLServer, error) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		return nil, errors.New("the MySQL server that tests run is a program for Linux on x86-64: run them there")
@@ -101,11 +104,14 @@ func (m *MySQLServer) args() []string {
 	return args
 }
 
+// line is the server's command line.
+func (m *MySQLServer) line(args []string) []string { return slices.Concat(m.before, args, m.options) }
+
 func (m *MySQLServer) launch(ctx context.Context) error {
 	tail := &childproc.Tail{}
 	args := append(m.args(), "--socket="+filepath.Join(m.dir, "s"), "--port="+strconv.Itoa(m.port), "--bind-address=127.0.0.1",
 		"--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=64M", "--innodb-file-per-table=1", "--pid-file="+filepath.Join(m.dir, "pid"))
-	cmd := exec.Command(m.bin, append(args, m.options...)...) //nolint:gosec,noctx // it outlives ctx
+	cmd := exec.Command(m.bin, m.line(args)...) //nolint:gosec,noctx // it outlives ctx
 	cmd.Stdout, cmd.Stderr = tail, tail
 	proc, err := childproc.Start(cmd, syscall.SIGKILL)
 	if err != nil {

@@ -29,7 +29,8 @@ func TestOracle_tables_are_written_as_by_a_Java_JDBC_sink(t *testing.T) {
 	})
 	t.Cleanup(stop)
 	theirs, ours := jdbcoracle.Worker{Name: "java", Base: connect.Base, Java: true}, jdbcoracle.Worker{Name: "ours", Base: "http://" + info.API}
-	for name, open := range map[string]func(testing.TB) servers.Database{"postgresql": servers.PostgresDatabase, "mariadb": servers.MariaDBDatabase, "mysql": servers.MySQLDatabase} {
+	for name, open := range map[string]func(testing.TB) servers.Database{"postgresql": servers.PostgresDatabase, "mariadb": servers.MariaDBDatabase, "mysql": servers.MySQLDatabase,
+		"mysqltoday": servers.MySQLTodayDatabase} {
 		t.Run(name, func(t *testing.T) { jdbcoracle.Run(t, bootstrap, id, open(t), theirs, ours) })
 	}
 }

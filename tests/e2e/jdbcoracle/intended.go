@@ -32,12 +32,21 @@ var types = map[string]map[string]intended{
 		"clock":     {"time(6)", "time(3)", millis},
 		"moment":    {"datetime(6)", "datetime(3)", millis},
 	},
+	"mysqltoday": {
+		"amount":    {"decimal(38,4)", "decimal(65,4)", confluents},
+		"blob":      {"longblob", "varbinary(1024)", confluents + "; ddl.types=wide makes LONGBLOB"},
+		"word":      {"longtext", "text", confluents + "; ddl.types=wide makes LONGTEXT"},
+		"CamelCase": {"longtext", "text", confluents + "; ddl.types=wide makes LONGTEXT"},
+		"clock":     {"time(6)", "time(3)", millis},
+		"moment":    {"datetime(6)", "datetime(3)", millis},
+	},
 }
 
 // typesOf lists the columns of a table: type, whether it can be null, default.
 var typesOf = map[string]string{
 	"postgresql": `SELECT column_name, concat_ws(' ', udt_name, numeric_precision, numeric_scale, datetime_precision), is_nullable, column_default FROM information_schema.columns WHERE table_name = `,
 	"mariadb":    `SELECT column_name, column_type, is_nullable, column_default FROM information_schema.columns WHERE table_schema = database() AND table_name = `,
+	"mysqltoday": `SELECT column_name, column_type, is_nullable, column_default FROM information_schema.columns WHERE table_schema = database() AND table_name = `,
 }
 
 // compareTypes compares the columns of tables that the connectors made.

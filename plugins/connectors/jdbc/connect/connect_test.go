@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func TestTable_of_each_database(t *testing.T) {
 // Java's drivers ask for errors where a server would cut what does not fit, MySQL's also where the URL has another mode.
 func TestMySQL_what_does_not_fit_is_an_error(t *testing.T) {
 	t.Parallel()
-	for _, d := range []servers.Database{servers.MariaDBDatabase(t), servers.MySQLDatabase(t)} {
+	servers.MySQLDatabases(t, func(t *testing.T, d servers.Database) {
 		d.Exec(t, "CREATE TABLE t (v VARCHAR(3))")
 		for more, cut := range map[string]bool{"": false, "&sessionVariables=SQL_MODE=''": d.Product == "mariadb", "&sessionVariables=sql_mode=''&jdbcCompliantTruncation=false": true} {
 			p := provider(t, connect.Settings{URL: d.JDBC + more})
@@ -108,12 +109,32 @@ func TestMySQL_what_does_not_fit_is_an_error(t *testing.T) {
 			}
 			require.Equal(t, dialect.Data, p.Fault(err).Class, err)
 		}
+	})
+}
+
+// The plugin that users of today's MySQL have by default wants the password over TLS, or encrypted with the server's key.
+func TestMySQL_today_takes_passwords(t *testing.T) {
+	t.Parallel()
+	d := servers.MySQLTodayDatabase(t)
+	d.Exec(t, "CREATE USER connect IDENTIFIED BY 'a secret'")
+	require.Equal(t, []string{"caching_sha2_password"}, d.Rows(t, "SELECT plugin FROM mysql.user WHERE user = 'connect'"))
+	d.Exec(t, "GRANT ALL ON *.* TO connect")
+	for _, more := range []string{"&sslMode=DISABLED", "", "&sslMode=REQUIRED", "&sslMode=DISABLED"} { // the server remembers who has logged in
+		p := provider(t, connect.Settings{URL: strings.Replace(d.JDBC, "user=root", "user=connect", 1) + more, Password: new("a secret")})
+		conn, err := p.Conn(t.Context())
+		require.NoError(t, err, more)
+		var user string
+		require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT user()").Scan(&user))
+		require.Contains(t, user, "connect@")
 	}
+	p := provider(t, connect.Settings{URL: strings.Replace(d.JDBC, "user=root", "user=connect", 1), Password: new("wrong")})
+	_, err := p.Conn(t.Context())
+	require.ErrorContains(t, err, "Access denied for user 'connect'")
 }
 
 func TestMySQL_session_variables_may_hold_commas(t *testing.T) {
 	t.Parallel()
-	for _, d := range []servers.Database{servers.MariaDBDatabase(t), servers.MySQLDatabase(t)} {
+	servers.MySQLDatabases(t, func(t *testing.T, d servers.Database) {
 		for _, separator := range []string{",", ";"} {
 			p := provider(t, connect.Settings{URL: d.JDBC + "&sessionVariables=" + url.QueryEscape("sql_mode='ANSI_QUOTES,PIPES_AS_CONCAT'"+separator+"@@wait_timeout=GREATEST(7,77)")})
 			conn, err := p.Conn(t.Context())
@@ -124,7 +145,7 @@ func TestMySQL_session_variables_may_hold_commas(t *testing.T) {
 			require.Equal(t, "ac", text)
 			require.Equal(t, 77, timeout)
 		}
-	}
+	})
 }
 
 func TestConn_replaces_a_session_that_is_dead(t *testing.T) {

@@ -71,6 +71,15 @@ func TestFault_full_disk(t *testing.T) {
 			})
 			return d
 		}, `The table 'orders' is full.*vendor code 1114`},
+		"mysqltoday": {func(t *testing.T, disk string) servers.Database {
+			d := servers.OfMySQL(t, servers.OwnMySQLToday(t, "--innodb-directories="+disk))
+			d.Exec(t, table+" DATA DIRECTORY='"+disk+"'")
+			t.Cleanup(func() {
+				_, err := d.DB.Exec("DROP TABLE orders")
+				require.NoError(t, err)
+			})
+			return d
+		}, `The table 'orders' is full.*vendor code 1114`},
 		"sqlite": {func(t *testing.T, disk string) servers.Database {
 			d := servers.SQLiteDatabaseIn(t, filepath.Join(disk, "t.db"))
 			d.Exec(t, table)
@@ -157,6 +166,10 @@ func TestFault_server_killed_in_a_batch(t *testing.T) {
 		},
 		"mariadb": ownMySQL(servers.StartMariaDB),
 		"mysql":   ownMySQL(servers.StartMySQL),
+		"mysqltoday": func(t *testing.T) (servers.Database, func() error) {
+			m := servers.OwnMySQLToday(t)
+			return servers.OfMySQL(t, m), func() error { return m.Restart(t.Context()) }
+		},
 	} {
 		t.Run(product, func(t *testing.T) {
 			t.Parallel()
@@ -201,7 +214,7 @@ func TestFault_connection_that_hangs(t *testing.T) {
 	for product, c := range map[string]struct {
 		open  func(testing.TB) servers.Database
 		limit string
-	}{"postgresql": {servers.PostgresDatabase, "&socketTimeout=1"}, "mariadb": {servers.MariaDBDatabase, "&socketTimeout=1000"}, "mysql": {servers.MySQLDatabase, "&socketTimeout=1000"}} {
+	}{"postgresql": {servers.PostgresDatabase, "&socketTimeout=1"}, "mariadb": {servers.MariaDBDatabase, "&socketTimeout=1000"}, "mysql": {servers.MySQLDatabase, "&socketTimeout=1000"}, "mysqltoday": {servers.MySQLTodayDatabase, "&socketTimeout=1000"}} {
 		t.Run(product, func(t *testing.T) {
 			t.Parallel()
 			d := c.open(t)

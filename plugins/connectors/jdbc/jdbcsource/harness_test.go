@@ -84,16 +84,22 @@ func maria(t *testing.T, statements ...string) testDB {
 	return ofMySQL(t, servers.MariaDB(t), statements...)
 }
 
-// mysqlDB makes a database in MySQL.
+// mysqlDB makes a database in MySQL 5.5.
 func mysqlDB(t *testing.T, statements ...string) testDB {
 	t.Helper()
 	return ofMySQL(t, servers.MySQL(t), statements...)
 }
 
-// eachMySQL runs a test against MariaDB and MySQL.
+// mysqlToday makes a database in today's MySQL.
+func mysqlToday(t *testing.T, statements ...string) testDB {
+	t.Helper()
+	return ofMySQL(t, servers.MySQLToday(t), statements...)
+}
+
+// eachMySQL runs a test against MariaDB and both MySQLs.
 func eachMySQL(t *testing.T, test func(t *testing.T, open func(*testing.T, ...string) testDB)) {
 	t.Helper()
-	onEach(t, map[string]func(*testing.T, ...string) testDB{"mariadb": maria, "mysql": mysqlDB}, test)
+	onEach(t, map[string]func(*testing.T, ...string) testDB{"mariadb": maria, "mysql": mysqlDB, "mysqltoday": mysqlToday}, test)
 }
 
 // onEach runs a test with each of the functions that make a database, side by side.

@@ -16,7 +16,7 @@ import (
 // each runs a test against each database; create makes the table t of its columns in general words.
 func each(t *testing.T, test func(t *testing.T, d testDB, create func(columns string))) {
 	t.Helper()
-	onEach(t, map[string]func(*testing.T, ...string) testDB{"postgres": pg, "mariadb": maria, "mysql": mysqlDB, "sqlite": lite}, func(t *testing.T, open func(*testing.T, ...string) testDB) {
+	onEach(t, map[string]func(*testing.T, ...string) testDB{"postgres": pg, "mariadb": maria, "mysql": mysqlDB, "mysqltoday": mysqlToday, "sqlite": lite}, func(t *testing.T, open func(*testing.T, ...string) testDB) {
 		d := open(t)
 		test(t, d, func(columns string) { d.do(t, "CREATE TABLE t ("+columns+")") })
 	})

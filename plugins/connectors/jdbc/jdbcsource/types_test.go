@@ -119,6 +119,10 @@ func TestCases_48_to_50_types_of_MySQL(t *testing.T) {
 			fit = strings.NewReplacer("time(3)", "time", "datetime(6)", "datetime", " j json,", "", ` '{"a":1}',`, "", "j STRING optional\n", "", `"j":"{\"a\":1}",`, "",
 				"36000123", "36000000", "1719835200123", "1719835200000")
 		}
+		today := strings.HasSuffix(t.Name(), "/mysqltoday")
+		if today { // which writes JSON its own way
+			fit = strings.NewReplacer(`"j":"{\"a\":1}"`, `"j":"{\"a\": 1}"`)
+		}
 		d := open(t, fit.Replace(`CREATE TABLE t (b tinyint(1), t4 tinyint(4), tu tinyint unsigned, s smallint, su smallint unsigned, mi mediumint, mu mediumint unsigned, i int, iu int unsigned, l bigint, lu bigint unsigned,
 		n decimal(10,2), f float, d double, b1 bit(1), b7 bit(7), y year, dt date, tm time(3), ts timestamp NULL, dtm datetime(6), c char(3), v varchar(9) NOT NULL, x text, e enum('a','b'), st set('a','b'), j json, bi binary(2), bl blob)`),
 			fit.Replace(`INSERT INTO t VALUES (1, 4, 255, -2, 65535, -3, 16777215, -4, 4294967295, -5, 9223372036854775807, 12.5, 1.5, 2.5, b'1', b'1010101', 2024, '2024-02-29', '10:00:00.123', '2024-07-01 12:00:00',
@@ -166,7 +170,11 @@ bl BYTES optional`), "\n"), shapes(r))
 		d.do(t, "CREATE TABLE big (lu bigint unsigned)", "INSERT INTO big VALUES (18446744073709551615)")
 		err := started(t, d.config(whitelistKey, "big")).fails(t)
 		require.ErrorContains(t, err, "Error while processing table querier")
-		require.ErrorContains(t, err, "column lu (bigint(20) unsigned) of "+d.name+".big")
+		full := "bigint(20) unsigned"
+		if today { // which tells no widths
+			full = "bigint unsigned"
+		}
+		require.ErrorContains(t, err, "column lu ("+full+") of "+d.name+".big")
 
 		d.do(t, "SET SESSION sql_mode = ''", "CREATE TABLE z (dt datetime, d date)")
 		_, sqlErr := d.ExecContext(t.Context(), "SET GLOBAL sql_mode = ''") // of connections that come

@@ -4,10 +4,11 @@
 //
 //	clientbench -way ours|plain|c -kafka HOST:PORT -topic TOPIC -partitions N -records N consume
 //	clientbench -way ours|plain|c -kafka HOST:PORT -topic TOPIC -partitions N -records N -size N produce
-//	clientbench -kafka HOST:PORT -topic PREFIX -records N fence
+//	clientbench -kafka HOST:PORT -topic PREFIX -records N [-at-once N] fence
 //
 // It prints one JSON object: what was moved, and in how many seconds, from the first record to the last. The last form opens a
-// transactional producer for each of N ids, takes the fence of each and keeps all: what N exactly-once tasks can't start without (B7).
+// transactional producer for each of N ids, takes the fence of each and keeps all: what N exactly-once tasks can't start without (B7). It
+// prints how long each took, too.
 package main
 
 import (
@@ -32,6 +33,9 @@ type work struct {
 	partitions int
 	records    int
 	size       int // of a value
+	atOnce     int // fences
+
+	each []time.Duration // fence
 }
 
 // batch is how many records cross at a time, in all ways: as many as a sink task asks for.
@@ -42,6 +46,8 @@ type result struct {
 	Records int     `json:"records"` // consumed in order without a gap, or reported as stored
 	Seconds float64 `json:"seconds"`
 	Peak    float64 `json:"peak"` // MB
+
+	Each []time.Duration `json:"each,omitempty"` // fence
 }
 
 // order checks that the offsets of each partition follow each other.
@@ -81,6 +87,7 @@ func run() (err error) {
 	flag.IntVar(&w.partitions, "partitions", 8, "of the topic")
 	flag.IntVar(&w.records, "records", 0, "how many to move")
 	flag.IntVar(&w.size, "size", 100, "bytes of a value to be produced")
+	flag.IntVar(&w.atOnce, "at-once", 16, "fences that are taken at the same time")
 	profile := flag.String("profile", "", "file for a CPU profile")
 	more := flag.String("config", "", "client settings, key=value,…")
 	flag.Parse()
@@ -111,7 +118,7 @@ func run() (err error) {
 	case "produce":
 		move, w.client = way.produce, kafkaio.ProducerSettings(user)
 	case "fence":
-		move, w.client = fence, user
+		move, w.client, w.each = fence, user, make([]time.Duration, w.records)
 	}
 	if !ok || move == nil || flag.NArg() != 1 {
 		return fmt.Errorf("way %q, arguments %q: expected are a way of ours, plain or c, and consume or produce, or fence", *name, flag.Args())
@@ -124,7 +131,7 @@ func run() (err error) {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(result{Records: w.records, Seconds: took.Seconds(), Peak: peak})
+	return json.NewEncoder(os.Stdout).Encode(result{Records: w.records, Seconds: took.Seconds(), Peak: peak, Each: w.each})
 }
 
 // peak is the most memory that this process has had, in MB. (What the parent is told of it when it ends may be the parent's own.)
