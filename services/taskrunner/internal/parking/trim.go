@@ -15,15 +15,13 @@ import (
 // which Go never ends by itself. After many tasks were parked it is given back to the system.
 //
 // A runner whose tasks are parked allocates little, so that its garbage would wait long for a collection, and may be as much as all
-// that is in use; and each collection makes only half of the stacks smaller that work has left large. So while many tasks are parked
-// and little happens there is one now and then.
+// that is in use. So while many tasks are parked and little happens there is one now and then.
 const (
 	trimFrom  = 16              // clients, in sum: fewer are not worth a collection
 	trimAfter = 2 * time.Second // the last was closed
 	spare     = 16              // threads that are left to wait for work
 
 	tidyEvery = 15 * time.Second
-	tidyTimes = 2         // collections after a trim that are for the stacks
 	busy      = 512 << 20 // bytes allocated between two looks, more than what asks for the metrics needs: Go's own collections are often enough
 )
 
@@ -37,7 +35,6 @@ type trimmer struct {
 	closed  int
 	timer   *time.Timer
 	tidy    *time.Timer
-	tidied  int    // since the last trim
 	allocs  uint64 // bytes, at the last look
 	stopped bool
 }
@@ -69,7 +66,7 @@ func (t *trimmer) stop() {
 func (t *trimmer) trim() {
 	t.mu.Lock()
 	closed := t.closed
-	t.closed, t.timer, t.tidied, t.allocs = 0, nil, 0, t.heap().allocs
+	t.closed, t.timer, t.allocs = 0, nil, t.heap().allocs
 	if t.tidy == nil && !t.stopped {
 		t.tidy = time.AfterFunc(tidyEvery, t.tidyUp)
 	}
@@ -99,11 +96,7 @@ func (t *trimmer) tidies() bool {
 	t.tidy = time.AfterFunc(tidyEvery, t.tidyUp)
 	now, last := t.heap(), t.allocs
 	t.allocs = now.allocs
-	if now.allocs-last >= busy || t.tidied >= tidyTimes && now.objects < now.live+now.live/4 {
-		return false
-	}
-	t.tidied++
-	return true
+	return now.allocs-last < busy && now.objects >= now.live+now.live/4
 }
 
 // heap is what Go says of its heap, in bytes: all that was ever allocated, what is there, garbage included, and what the last
