@@ -37,6 +37,7 @@ var types = map[string]map[string]intended{
 		"blob":      {"longblob", "varbinary(1024)", confluents + "; ddl.types=wide makes LONGBLOB"},
 		"word":      {"longtext", "text", confluents + "; ddl.types=wide makes LONGTEXT"},
 		"CamelCase": {"longtext", "text", confluents + "; ddl.types=wide makes LONGTEXT"},
+		"yes":       {"tinyint(1)", "tinyint", confluents + "; ddl.types=wide makes BOOLEAN"},
 		"clock":     {"time(6)", "time(3)", millis},
 		"moment":    {"datetime(6)", "datetime(3)", millis},
 	},
