@@ -67,7 +67,7 @@ func todayOrSkip(t testing.TB, of func() (*MySQLServer, error)) *MySQLServer {
 	t.Helper()
 	m, err := of()
 	if err != nil {
-		t.Skipf("left out: today's MySQL: %v", err)
+		MayBeMissing(t, fmt.Errorf("today's MySQL: %w", err))
 	}
 	return m
 }

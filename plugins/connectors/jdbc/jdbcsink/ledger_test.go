@@ -348,7 +348,7 @@ func TestExactlyOnce_tasks_that_start_together(t *testing.T) {
 	t.Parallel()
 	servers.Databases(t, func(t *testing.T, d servers.Database) {
 		if d.Product == "sqlite" { // which has one writer at a time
-			t.SkipNow()
+			return
 		}
 		d.Exec(t, untyped)
 		const tasks, each = 8, 20

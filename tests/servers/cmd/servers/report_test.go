@@ -15,6 +15,8 @@ func TestReport_shows_failures_and_lists_what_was_left_out(t *testing.T) {
 {"Action":"fail","Package":"p","Elapsed":1.5}
 {"Action":"output","Package":"q","Test":"TestB","Output":"    x.go:1: left out: java is missing\n"}
 {"Action":"skip","Package":"q","Test":"TestB"}
+{"Action":"output","Package":"q","Test":"TestD","Output":"    x.go:1: left out, as it may be: elsewhere\n"}
+{"Action":"skip","Package":"q","Test":"TestD"}
 {"Action":"output","Package":"q","Test":"TestC","Output":"chatter\n"}
 {"Action":"pass","Package":"q","Test":"TestC"}
 {"Action":"pass","Package":"q","Elapsed":0.1}
@@ -24,6 +26,7 @@ not json
 	require.Contains(t, out.String(), "boom")
 	require.NotContains(t, out.String(), "chatter")
 	require.Contains(t, out.String(), "left out (1): java is missing\n    q.TestB\n")
+	require.Contains(t, out.String(), "left out (1): elsewhere\n    q.TestD\n")
 	require.Contains(t, out.String(), "not json")
 }
 
