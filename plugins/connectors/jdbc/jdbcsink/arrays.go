@@ -1,7 +1,6 @@
 package jdbcsink
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/hex"
@@ -12,9 +11,6 @@ import (
 
 // Rows that COPY can't write go to PostgreSQL as an array for each column, so that one text serves any number of rows. The elements
 // are written as text straight from the records' values, one behind the other into one piece of memory, each with the comma behind it.
-
-// partRows is how many rows a statement of arrays has at most: the next ones are made while the database is at work on it.
-const partRows = 500
 
 // elements makes a record's values elements of arrays, and notes where each ends.
 func (w *writer) elements(one *row) error {
@@ -63,27 +59,12 @@ func (w *writer) element(b []byte, f *field, v any) ([]byte, error) {
 
 // unnest sends rows as arrays.
 func (w *writer) unnest(ctx context.Context, conn *sql.Conn, text string, st *statements, rows []row) error {
-	landed := func() error { return nil } // waits for the statement that is under way
-	for len(rows) > 0 {
-		n := min(len(rows), partRows)
-		args, err := w.arrays(st, rows[:n])
-		rows = rows[n:]
-		if err := cmp.Or(landed(), err); err != nil {
-			return err
-		}
-		flight := make(chan error, 1)
-		landed = func() error { return <-flight }
-		send := func() {
-			_, err := conn.ExecContext(ctx, text, args...)
-			flight <- err
-		}
-		if len(rows) == 0 {
-			send()
-		} else {
-			go send()
-		}
+	args, err := w.arrays(st, rows)
+	if err != nil {
+		return err
 	}
-	return landed()
+	_, err = conn.ExecContext(ctx, text, args...)
+	return err
 }
 
 // arrays makes the parameters of a statement, an array for each column.

@@ -75,7 +75,7 @@ func isBad(err error) bool {
 
 // plan makes rows of records, and the tables fit for them. Records that can't be written are set aside where that is wanted,
 // else the first one's error is returned. Lines of COPY and elements of arrays are made here only where records are set aside:
-// otherwise while the database is at work on those before them.
+// otherwise when they are sent, COPY's while the database is at work on those before them.
 func (w *writer) plan(ctx context.Context, conn *sql.Conn, batch []record.Sink, aside bool) (rows []row, bad []setAside, err error) {
 	rows = make([]row, 0, len(batch))
 	if cap(w.text) > maxText {

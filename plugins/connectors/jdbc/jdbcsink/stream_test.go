@@ -16,8 +16,11 @@ func countRows(t *testing.T, d servers.Database) (n int) {
 	return n
 }
 
-// manyRows is more than one statement of arrays has.
-const manyRows = 3*partRows + 7
+// manyRows are more than one statement has where batch.size is partRows.
+const (
+	partRows = 500
+	manyRows = 3*partRows + 7
+)
 
 // A record that can't be made a row is met while those before it are with the database: nothing of the batch is written then, and the
 // error is the record's own. With a place for such records it is set aside, and the others are written.
@@ -30,7 +33,7 @@ func TestStream_a_record_that_is_no_row_stops_the_batch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := servers.PostgresDatabase(t)
-			b := start(t, d, append(mode, "auto.create=true", "timestamp.fields.list=at")...)
+			b := start(t, d, append(mode, "batch.size=500", "auto.create=true", "timestamp.fields.list=at")...)
 			row := func(id int64, at string) record.Sink { return b.rec(none, st("id", i64, id, "at", str, at)) }
 			b.must(row(-1, "0"))
 			var batch []record.Sink
@@ -54,7 +57,7 @@ func TestStream_a_record_that_is_no_row_stops_the_batch(t *testing.T) {
 func TestStream_the_last_record_of_a_key_wins_across_statements(t *testing.T) {
 	t.Parallel()
 	d := servers.PostgresDatabase(t)
-	b := start(t, d, "insert.mode=upsert", "pk.mode=record_value", "pk.fields=id", "auto.create=true")
+	b := start(t, d, "batch.size=500", "insert.mode=upsert", "pk.mode=record_value", "pk.fields=id", "auto.create=true")
 	var batch []record.Sink
 	const keys = partRows/2 + 1 // several times in each statement, and in all
 	for i := range int64(manyRows) {
@@ -66,11 +69,11 @@ func TestStream_the_last_record_of_a_key_wins_across_statements(t *testing.T) {
 	require.Equal(t, []int64{keys, manyRows - keys, manyRows - 1}, []int64{n, least, greatest})
 }
 
-// A statement that the database refuses is met when the next one is made already.
+// A statement that the database refuses takes those before it with it.
 func TestStream_a_refused_statement_ends_the_batch(t *testing.T) {
 	t.Parallel()
 	d := servers.PostgresDatabase(t)
-	b := start(t, d, "insert.mode=upsert", "pk.mode=record_value", "pk.fields=id")
+	b := start(t, d, "batch.size=500", "insert.mode=upsert", "pk.mode=record_value", "pk.fields=id")
 	_, err := d.DB.Exec("CREATE TABLE orders (id bigint PRIMARY KEY, n bigint CHECK (n <> 3))")
 	require.NoError(t, err)
 	var batch []record.Sink
