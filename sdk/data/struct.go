@@ -13,36 +13,34 @@ func NewStruct(s *Schema) *Struct {
 	if s == nil || s.typ != StructType {
 		panic(bad("Not a struct schema: %s", s))
 	}
-	return roomy(s)
+	st, room := roomFor(len(s.fields))
+	st.schema, st.values = s, room[:len(s.fields):len(s.fields)]
+	return st
 }
 
-// roomy makes a struct and the room of its values in one piece, unless there are many.
-func roomy(s *Schema) *Struct {
-	switch n := len(s.fields); {
+// roomFor makes an empty struct and room for n values, in one piece unless they are many.
+func roomFor(n int) (*Struct, []any) {
+	switch {
 	case n <= 4:
-		x := &struct {
+		x := new(struct {
 			Struct
 			room [4]any
-		}{Struct: Struct{schema: s}}
-		x.values = x.room[:n:n]
-		return &x.Struct
+		})
+		return &x.Struct, x.room[:]
 	case n <= 8:
-		x := &struct {
+		x := new(struct {
 			Struct
 			room [8]any
-		}{Struct: Struct{schema: s}}
-		x.values = x.room[:n:n]
-		return &x.Struct
+		})
+		return &x.Struct, x.room[:]
 	case n <= 16:
-		x := &struct {
+		x := new(struct {
 			Struct
 			room [16]any
-		}{Struct: Struct{schema: s}}
-		x.values = x.room[:n:n]
-		return &x.Struct
-	default:
-		return &Struct{schema: s, values: make([]any, n)}
+		})
+		return &x.Struct, x.room[:]
 	}
+	return new(Struct), make([]any, n)
 }
 
 // Schema is the struct's schema.

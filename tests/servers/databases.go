@@ -26,6 +26,14 @@ type Database struct {
 	DB      *sql.DB
 }
 
+// Like is the product whose answers are those of the database: today's MySQL has what 5.5 lacks, and MariaDB has.
+func (d Database) Like() string {
+	if d.Product == "mysqltoday" {
+		return "mariadb"
+	}
+	return d.Product
+}
+
 // shared are the servers that a process has started for all its tests.
 var shared struct {
 	sync.Mutex
@@ -68,7 +76,15 @@ func Postgres(t testing.TB) *pgembed.Server {
 // Databases runs a test against a database of each product, side by side.
 func Databases(t *testing.T, test func(t *testing.T, d Database)) {
 	t.Helper()
-	onEach(t, map[string]func(testing.TB) Database{"postgresql": PostgresDatabase, "mariadb": MariaDBDatabase, "mysql": MySQLDatabase, "mysqltoday": MySQLTodayDatabase, "sqlite": SQLiteDatabase}, test)
+	ServerDatabases(t, test)
+	onEach(t, map[string]func(testing.TB) Database{"sqlite": SQLiteDatabase}, test)
+}
+
+// ServerDatabases is Databases without SQLite.
+func ServerDatabases(t *testing.T, test func(t *testing.T, d Database)) {
+	t.Helper()
+	onEach(t, map[string]func(testing.TB) Database{"postgresql": PostgresDatabase}, test)
+	MySQLDatabases(t, test)
 }
 
 // MySQLDatabases runs a test against a database of MariaDB and of both MySQLs, side by side.

@@ -14,7 +14,7 @@ import (
 var errNoUnstable = errors.New("this machine installs no packages of Debian's")
 
 // unstable fetches once a package of Debian's unstable release with all that it needs, down to the C library, and returns the folder
-// they are unpacked in. Nothing is installed: apt works with folders of its own, and programs run by program.
+// they are unpacked in. Nothing is installed: apt works with folders of its own, and programs run by unstableProgram.
 func unstable(ctx context.Context, name string) (string, error) {
 	return Cached(ctx, name, []byte("unstable"), func(dir string) error {
 		sources, err := unstableSources()
@@ -38,7 +38,10 @@ func unstable(ctx context.Context, name string) (string, error) {
 			}
 			return nil
 		}
-		if err := errors.Join(run("apt-get", append(apt, "update")...), run("apt-get", append(apt, "install", "--download-only", name)...)); err != nil {
+		if err := run("apt-get", append(apt, "update")...); err != nil {
+			return err
+		}
+		if err := run("apt-get", append(apt, "install", "--download-only", name)...); err != nil {
 			return err
 		}
 		packages, err := filepath.Glob(at("cache", "archives", "*.deb"))

@@ -204,7 +204,7 @@ func (s setting) rows(t *testing.T, d servers.Database, w Worker) []string {
 	names := make([]string, len(c.columns))
 	for i, f := range c.columns {
 		names[i] = quotedName(d.Product, f.name)
-		if s.makes && f.reads != "" && (d.Product == "mariadb" || d.Product == "mysqltoday") {
+		if s.makes && f.reads != "" && d.Like() == "mariadb" {
 			names[i] = "CAST(" + names[i] + " AS " + f.reads + ")"
 		}
 	}

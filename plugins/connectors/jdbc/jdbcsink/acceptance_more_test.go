@@ -18,7 +18,7 @@ func TestCase10_the_table_of_coordinates(t *testing.T) {
 		b := start(t, d, "pk.mode=kafka", "auto.create=true")
 		b.must(b.rec(none, item(1, "a")))
 		types := map[string][]string{"postgresql": {"TEXT", "INT", "BIGINT", "INT", "TEXT"}, "mariadb": {"VARCHAR(255)", "INT", "BIGINT", "INT", "TEXT"}, "mysql": {"VARCHAR(255)", "INT", "BIGINT", "INT", "TEXT"},
-			"sqlite": {"TEXT", "INTEGER", "INTEGER", "INTEGER", "TEXT"}, "sqlserver": {"varchar(900)", "int", "bigint", "int", "varchar(max)"}}[like(d)]
+			"sqlite": {"TEXT", "INTEGER", "INTEGER", "INTEGER", "TEXT"}, "sqlserver": {"varchar(900)", "int", "bigint", "int", "varchar(max)"}}[d.Like()]
 		var columns []string
 		for i, c := range []string{"__connect_topic", "__connect_partition", "__connect_offset", "id", "name"} {
 			columns = append(columns, q(d, c)+" "+types[i]+map[bool]string{true: " NULL", false: " NOT NULL"}[c == "name"])
@@ -40,7 +40,7 @@ func TestCase34_a_value_of_each_type(t *testing.T) {
 		columns := []any{"a", data.NewSchema(data.Int8), least, "b", data.NewSchema(data.Int16), int16(-16), "c", i32, int32(-32), "d", i64, int64(-1 << 60),
 			"e", data.NewSchema(data.Float32), float32(1.5), "f", data.NewSchema(data.Float64), -2.25, "g", data.NewSchema(data.Boolean), true, "h", str, "it's 'x' ü €",
 			"i", data.NewSchema(data.Bytes), []byte{0, 255, '\\'}, "j", data.DecimalSchema(2), data.NewDecimal(1250, 2), "k", data.DateSchema(), data.Instant(1709164800000)}
-		if like(d) != "mysql" { // 5.5 has no TIME(3), no DATETIME(3)
+		if d.Like() != "mysql" { // 5.5 has no TIME(3), no DATETIME(3)
 			columns = append(columns, "l", data.TimeSchema(), data.Instant(45296789), "m", data.TimestampSchema(), data.Instant(1719849600123))
 		}
 		b.must(b.rec(none, st(columns...)))
@@ -54,7 +54,7 @@ func TestCase34_a_value_of_each_type(t *testing.T) {
 				"-8|-16|-32|-1152921504606846976|1.5|-2.25|1|it's 'x' ü €|00ff5c|12.5|1709164800000|45296789|1719849600123"},
 			"sqlserver": {"SELECT a, b, c, d, e, f, g, h, i, j, k, l, m FROM orders", // varchar has no €
 				"8|-16|-32|-1152921504606846976|1.5|-2.25|true|it's 'x' ü ?|\x00\xff\\|12.50|2024-02-29T00:00:00Z|0001-01-01T12:34:56.789Z|2024-07-01T16:00:00.123Z"},
-		}[like(d)]
+		}[d.Like()]
 		require.Equal(t, []string{query[1]}, d.Rows(t, query[0]))
 	})
 }

@@ -33,13 +33,13 @@ func TestCase35and36_columns_that_are_made(t *testing.T) {
 		b := start(t, d, "auto.create=true", "pk.mode=record_value", "pk.fields=r")
 		columns := []any{"o", oi32, int32(1), "r", i32, int32(2), "d", data.NewSchema(data.Int32, data.DefaultValue(int32(5))), int32(7), "t", data.NewSchema(data.String, data.DefaultValue("it's")), "x",
 			"y", data.NewSchema(data.Boolean, data.DefaultValue(true)), false, "b", data.NewSchema(data.Bytes, data.DefaultValue([]byte{10, 11})), []byte{1}}
-		if like(d) != "mysql" { // 5.5 has no DATETIME(3)
+		if d.Like() != "mysql" { // 5.5 has no DATETIME(3)
 			columns = append(columns, "at", data.TimestampSchema(data.DefaultValue(data.Instant(0))), data.Instant(1000))
 		}
 		b.must(b.rec(none, st(columns...)))
 		log := b.log.String()
 		require.Contains(t, log, "NULL,")
-		if like(d) != "mariadb" && like(d) != "mysql" { // no default for TEXT there
+		if d.Like() != "mariadb" && d.Like() != "mysql" { // no default for TEXT there
 			require.Contains(t, log, "DEFAULT 'it''s'")
 			d.Exec(t, "INSERT INTO orders (r) VALUES (9)")
 			require.Equal(t, []string{"null|9|5|it's"}, d.Rows(t, "SELECT o, r, d, t FROM orders WHERE r = 9"))
@@ -108,7 +108,7 @@ func TestCase42to44_types_that_are_made(t *testing.T) {
 	besidesOracle(t, func(t *testing.T, d servers.Database) {
 		b := start(t, d, "auto.create=true", "pk.mode=record_key", "pk.fields=k")
 		b.must(b.rec(text("x"), name("a")))
-		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NOT NULL", "mariadb": "VARCHAR(255) NOT NULL", "mysql": "VARCHAR(255) NOT NULL", "sqlite": "TEXT NOT NULL", "sqlserver": "varchar(900) NOT NULL"}[like(d)])
+		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NOT NULL", "mariadb": "VARCHAR(255) NOT NULL", "mysql": "VARCHAR(255) NOT NULL", "sqlite": "TEXT NOT NULL", "sqlserver": "varchar(900) NOT NULL"}[d.Like()])
 
 		b.topic = "nested"
 		inner := data.StructOf([]data.Field{{Name: "a", Schema: i32}})
@@ -182,7 +182,7 @@ func TestCase51to56_values(t *testing.T) {
 			"mysql":      "CREATE TABLE orders (id INT, ts DATETIME, tz DATETIME, d DATE, du DATE, n DECIMAL(10,2), us DATETIME, i INT DEFAULT 1)", // 5.5 has whole seconds
 			"sqlite":     "CREATE TABLE orders (id INT, ts NUMERIC, tz NUMERIC, d NUMERIC, du NUMERIC, n NUMERIC, us NUMERIC, i INT DEFAULT 1)",
 			"sqlserver":  "CREATE TABLE orders (id INT, ts DATETIME2, tz DATETIMEOFFSET, d DATE, du DATE, n DECIMAL(10,2), us DATETIME2, i INT DEFAULT 1)",
-			"oracle":     "CREATE TABLE orders (id INT, ts TIMESTAMP, tz TIMESTAMP WITH TIME ZONE, d DATE, du DATE, n NUMBER(10,2), us TIMESTAMP(6), i INT DEFAULT 1)"}[like(d)])
+			"oracle":     "CREATE TABLE orders (id INT, ts TIMESTAMP, tz TIMESTAMP WITH TIME ZONE, d DATE, du DATE, n NUMBER(10,2), us TIMESTAMP(6), i INT DEFAULT 1)"}[d.Like()])
 		at, day := data.Instant(1719849600000), data.Instant(1709164800000)
 		five := data.NewSchema(data.Int32, data.Optional(), data.DefaultValue(int32(5)))
 		fields := []any{"id", i32, int32(1), "ts", data.TimestampSchema(), at, "tz", data.TimestampSchema(), at, "d", data.DateSchema(), day, "n", data.DecimalSchema(2), data.NewDecimal(1250, 2),
@@ -195,7 +195,7 @@ func TestCase51to56_values(t *testing.T) {
 		b.must(b.rec(none, st(fields...)))
 		query := map[string]string{"postgresql": "SELECT id, ts::text, tz = '2024-07-01 16:00:00Z', d::text, n, us::text, i FROM orders ORDER BY id",
 			"mariadb": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id", "mysql": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id", "sqlite": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id",
-			"sqlserver": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id", "oracle": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id"}[like(d)]
+			"sqlserver": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id", "oracle": "SELECT id, ts, tz, d, n, us, i FROM orders ORDER BY id"}[d.Like()]
 		want := map[string][]string{
 			"postgresql": {"1|2024-07-01 12:00:00|true|2024-02-28|12.50|2024-07-01 12:00:00.123456|5", "2|2024-07-01 12:00:00|true|2024-02-29|12.50|2024-07-01 12:00:00.123456|null"},
 			"mariadb": {"1|2024-07-01 12:00:00.000000|2024-07-01 12:00:00.000000|2024-02-28|12.50|2024-07-01 12:00:00.123456|5",
@@ -206,7 +206,7 @@ func TestCase51to56_values(t *testing.T) {
 				"2|2024-07-01T12:00:00Z|2024-07-01T16:00:00Z|2024-02-29T00:00:00Z|12.50|2024-07-01T12:00:00.123456Z|null"},
 			"oracle": { // clocks in the zone that the driver takes them for
 				"1|2024-07-01T12:00:00+02:00|2024-07-01T16:00:00Z|2024-02-28T00:00:00+02:00|12.5|2024-07-01T12:00:00.123456+02:00|5",
-				"2|2024-07-01T12:00:00+02:00|2024-07-01T16:00:00Z|2024-02-29T00:00:00+02:00|12.5|2024-07-01T12:00:00.123456+02:00|null"}}[like(d)]
+				"2|2024-07-01T12:00:00+02:00|2024-07-01T16:00:00Z|2024-02-29T00:00:00+02:00|12.5|2024-07-01T12:00:00.123456+02:00|null"}}[d.Like()]
 		require.Equal(t, want, d.Rows(t, query))
 		if d.Product == "postgresql" {
 			b = start(t, d, "timestamp.fields.list=us", "timestamp.precision.mode=nanoseconds")

@@ -75,7 +75,7 @@ func TestCase13and14_text_values(t *testing.T) {
 		b.must(b.rec(none, text("hello")))
 		require.Equal(t, []string{"hello"}, d.Rows(t, "SELECT record_value FROM orders"))
 		require.Contains(t, b.log.String(), "record_value")
-		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NULL", "mariadb": "TEXT NULL", "mysql": "TEXT NULL", "sqlite": "TEXT NULL", "sqlserver": "varchar(max) NULL", "oracle": "VARCHAR2(4000) NULL"}[like(d)])
+		require.Contains(t, b.log.String(), map[string]string{"postgresql": "TEXT NULL", "mariadb": "TEXT NULL", "mysql": "TEXT NULL", "sqlite": "TEXT NULL", "sqlserver": "varchar(max) NULL", "oracle": "VARCHAR2(4000) NULL"}[d.Like()])
 		b = start(t, d, "fields.whitelist=a")
 		require.EqualError(t, b.put(b.rec(none, text("x"))), "Sink connector 's' is configured with field-level options that are not applicable to String values: fields.whitelist. "+
 			"Remove these options, or have the upstream producer emit Struct values instead.")
@@ -107,7 +107,7 @@ func TestCase17and18_upsert_by_the_records_value(t *testing.T) {
 		b.must(b.rec(none, item(1, "a")), b.rec(none, item(2, "a")))
 		b.must(b.rec(none, item(1, "b")))
 		require.Equal(t, []string{"1|b", "2|a"}, d.Rows(t, "SELECT id, name FROM orders ORDER BY id"))
-		if like(d) == "mariadb" || like(d) == "mysql" {
+		if d.Like() == "mariadb" || d.Like() == "mysql" {
 			require.Equal(t, "insert into `orders`(`id`,`name`) values(?,?) on duplicate key update `name`=values(`name`)", b.task.w.targets["orders"].shapes[0].writer.single)
 		}
 		d.Exec(t, "CREATE TABLE pairs (id INT NOT NULL, name VARCHAR(50) NOT NULL, PRIMARY KEY (id, name))")

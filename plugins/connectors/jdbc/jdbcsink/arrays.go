@@ -7,27 +7,24 @@ import (
 	"slices"
 
 	"github.com/millrace/millrace/sdk/data"
+	"github.com/millrace/millrace/sdk/record"
 )
 
 // Rows that COPY can't write go to PostgreSQL as an array for each column, so that one text serves any number of rows. The elements
 // are written as text straight from the records' values, one behind the other into one piece of memory, each with the comma behind it.
 
-// elements makes a record's values elements of arrays, and notes where each ends.
-func (w *writer) elements(one *row) error {
-	from, first := len(w.text), len(w.ends)
-	b := w.text
-	for _, f := range one.sh.writer.columns {
+// elements appends a record's values as elements of arrays, and notes where each ends.
+func (w *writer) elements(b []byte, r *record.Sink, columns []*field) ([]byte, error) {
+	from := len(b)
+	for _, f := range columns {
 		var err error
-		if b, err = w.element(b, f, f.value(one.r, w.s.nullToDef)); err != nil {
-			w.ends = w.ends[:first]
-			return err
+		if b, err = w.element(b, f, f.value(r, w.s.nullToDef)); err != nil {
+			return b, err
 		}
 		b = append(b, ',')
 		w.ends = append(w.ends, len(b)-from)
 	}
-	w.text = b
-	one.line, one.ends = b[from:len(b):len(b)], w.ends[first:len(w.ends):len(w.ends)]
-	return nil
+	return b, nil
 }
 
 func (w *writer) element(b []byte, f *field, v any) ([]byte, error) {
@@ -59,31 +56,20 @@ func (w *writer) element(b []byte, f *field, v any) ([]byte, error) {
 
 // unnest sends rows as arrays.
 func (w *writer) unnest(ctx context.Context, conn *sql.Conn, text string, st *statements, rows []row) error {
-	args, err := w.arrays(st, rows)
-	if err != nil {
-		return err
-	}
-	_, err = conn.ExecContext(ctx, text, args...)
-	return err
-}
-
-// arrays makes the parameters of a statement, an array for each column.
-func (w *writer) arrays(st *statements, rows []row) ([]any, error) {
-	w.part = append(w.part[:0], rows...)
-	defer clear(w.part)
-	rows = w.part
-	if !slices.ContainsFunc(rows, func(r row) bool { return r.line != nil }) {
-		w.text, w.ends = w.text[:0], w.ends[:0] // no lines of others are there
+	var own []byte
+	if rows[0].ends == nil { // they are for COPY, but too few for it; they may come again among more
+		rows = slices.Clone(rows)
 	}
 	for i := range rows {
-		if rows[i].ends == nil { // they may have been made for COPY, but are too few for it
-			if err := w.elements(&rows[i]); err != nil {
-				return nil, err
-			}
+		if rows[i].ends != nil {
+			continue
 		}
-	}
-	if st.merges {
-		rows = lastOfKey(rows, st.keys)
+		from, first := len(own), len(w.ends)
+		var err error
+		if own, err = w.elements(own, rows[i].r, st.columns); err != nil {
+			return err
+		}
+		rows[i].line, rows[i].ends = own[from:len(own):len(own)], w.ends[first:len(w.ends):len(w.ends)]
 	}
 	args := make([]any, len(st.columns))
 	var array []byte
@@ -99,5 +85,6 @@ func (w *writer) arrays(st *statements, rows []row) ([]any, error) {
 		array[len(array)-1] = '}' // instead of the last comma
 		args[c] = string(array)
 	}
-	return args, nil
+	_, err := conn.ExecContext(ctx, text, args...)
+	return err
 }

@@ -211,14 +211,6 @@ func item(id int32, name any) data.SchemaAndValue {
 
 func name(n any) data.SchemaAndValue { return st("name", ostr, n) }
 
-// like is the product whose answers are those of a database: today's MySQL has what 5.5 lacks, and MariaDB has.
-func like(d servers.Database) string {
-	if d.Product == "mysqltoday" {
-		return "mariadb"
-	}
-	return d.Product
-}
-
 // q quotes for a database.
 func q(d servers.Database, n string) string {
 	switch d.Product {

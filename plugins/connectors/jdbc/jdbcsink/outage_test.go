@@ -43,6 +43,14 @@ func span64(from, n int) (all []int64) {
 func TestFault_full_disk(t *testing.T) {
 	t.Parallel()
 	const table = "CREATE TABLE orders (id INT, name VARCHAR(4000))"
+	onDisk := func(t *testing.T, d servers.Database, disk string) servers.Database { // of MySQL's kind
+		d.Exec(t, table+" DATA DIRECTORY='"+disk+"'")
+		t.Cleanup(func() {
+			_, err := d.DB.Exec("DROP TABLE orders")
+			require.NoError(t, err)
+		})
+		return d
+	}
 	for product, c := range map[string]struct {
 		open func(t *testing.T, disk string) servers.Database
 		says string
@@ -63,22 +71,10 @@ func TestFault_full_disk(t *testing.T) {
 			return d
 		}, `No space left on device.*SQLState 53100`},
 		"mariadb": {func(t *testing.T, disk string) servers.Database {
-			d := servers.MariaDBDatabase(t)
-			d.Exec(t, table+" DATA DIRECTORY='"+disk+"'")
-			t.Cleanup(func() {
-				_, err := d.DB.Exec("DROP TABLE orders")
-				require.NoError(t, err)
-			})
-			return d
+			return onDisk(t, servers.MariaDBDatabase(t), disk)
 		}, `The table 'orders' is full.*vendor code 1114`},
 		"mysqltoday": {func(t *testing.T, disk string) servers.Database {
-			d := servers.OfMySQL(t, servers.OwnMySQLToday(t, "--innodb-directories="+disk))
-			d.Exec(t, table+" DATA DIRECTORY='"+disk+"'")
-			t.Cleanup(func() {
-				_, err := d.DB.Exec("DROP TABLE orders")
-				require.NoError(t, err)
-			})
-			return d
+			return onDisk(t, servers.OfMySQL(t, servers.OwnMySQLToday(t, "--innodb-directories="+disk)), disk)
 		}, `The table 'orders' is full.*vendor code 1114`},
 		"sqlite": {func(t *testing.T, disk string) servers.Database {
 			d := servers.SQLiteDatabaseIn(t, filepath.Join(disk, "t.db"))

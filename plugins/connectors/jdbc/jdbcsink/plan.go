@@ -23,9 +23,8 @@ type writer struct {
 	ledger   *ledger            // nil: offsets are Kafka's alone
 	last     *target            // the last record's
 	topic    string             // the last record's
-	text     []byte             // the lines of the batch, or of a part of it
+	text     []byte             // the lines of the batch
 	ends     []int              // of the elements in them
-	part     []row              // that is being sent
 }
 
 // row is a record with the parameters of its statement.
@@ -33,7 +32,7 @@ type row struct {
 	r    *record.Sink
 	sh   *shape
 	args []any  // nil: see line
-	line []byte // of COPY, or the elements of arrays, where these write the shape's rows; nil: made when it is sent
+	line []byte // of COPY, or the elements of arrays, where these write the shape's rows; nil: COPY makes it
 	ends []int  // where the elements of arrays end in line; nil: line has none
 }
 
@@ -74,8 +73,8 @@ func isBad(err error) bool {
 }
 
 // plan makes rows of records, and the tables fit for them. Records that can't be written are set aside where that is wanted,
-// else the first one's error is returned. Lines of COPY and elements of arrays are made here only where records are set aside:
-// otherwise when they are sent, COPY's while the database is at work on those before them.
+// else the first one's error is returned. Lines of COPY are made here only where records are set aside: otherwise while the database is
+// at work on those before them.
 func (w *writer) plan(ctx context.Context, conn *sql.Conn, batch []record.Sink, aside bool) (rows []row, bad []setAside, err error) {
 	rows = make([]row, 0, len(batch))
 	if cap(w.text) > maxText {
@@ -100,7 +99,7 @@ func (w *writer) plan(ctx context.Context, conn *sql.Conn, batch []record.Sink, 
 }
 
 // planOne makes a row of a record; one without a shape is nothing to write.
-func (w *writer) planOne(ctx context.Context, conn *sql.Conn, r *record.Sink, whole bool) (row, error) {
+func (w *writer) planOne(ctx context.Context, conn *sql.Conn, r *record.Sink, aside bool) (row, error) {
 	if err := w.s.check(r); err != nil {
 		return row{}, err
 	}
@@ -124,21 +123,27 @@ func (w *writer) planOne(ctx context.Context, conn *sql.Conn, r *record.Sink, wh
 	if sh.writer.skip {
 		return row{}, nil
 	}
-	one := row{r: r, sh: sh}
-	copies := sh.writer.copy != ""
+	from, first := len(w.text), len(w.ends)
 	switch {
-	case !copies && (sh.writer.arrays() == "" || t.oneByOn):
-		one.args, err = w.bind(r, sh)
-	case whole && copies:
-		from := len(w.text)
-		if w.text, err = w.copyLine(w.text, r, sh.writer.columns); err != nil {
-			w.text = w.text[:from]
-		}
-		one.line = w.text[from:len(w.text):len(w.text)]
-	case whole:
-		err = w.elements(&one)
+	case sh.writer.copy != "" && !aside:
+		return row{r: r, sh: sh}, nil
+	case sh.writer.copy != "":
+		w.text, err = w.copyLine(w.text, r, sh.writer.columns)
+	case sh.writer.arrays() != "" && !t.oneByOn:
+		w.text, err = w.elements(w.text, r, sh.writer.columns)
+	default:
+		args, err := w.bind(r, sh)
+		return row{r: r, sh: sh, args: args}, err
 	}
-	return one, err
+	if err != nil {
+		w.text, w.ends = w.text[:from], w.ends[:first]
+		return row{}, err
+	}
+	one := row{r: r, sh: sh, line: w.text[from:len(w.text):len(w.text)]}
+	if len(w.ends) > first {
+		one.ends = w.ends[first:len(w.ends):len(w.ends)]
+	}
+	return one, nil
 }
 
 // maxText is how much memory for lines is kept for the next batch.

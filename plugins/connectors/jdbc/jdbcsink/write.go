@@ -55,6 +55,9 @@ func byTable(rows []row) (parts [][]row) {
 // run writes rows of one shape.
 func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 	st, t := rows[0].sh.writer, rows[0].sh.table
+	if st.merges && len(rows) > 1 {
+		rows = lastOfKey(rows, st.keys)
+	}
 	if st.copy != "" && len(rows) >= copyFrom {
 		return w.copyRows(ctx, conn, st, rows)
 	}
@@ -68,9 +71,6 @@ func (w *writer) run(ctx context.Context, conn *sql.Conn, rows []row) error {
 				return err
 			}
 		}
-	}
-	if st.merges && len(rows) > 1 {
-		rows = lastOfKey(rows, st.keys)
 	}
 	if len(rows) == 1 || t.oneByOn || !st.rows {
 		return w.each(ctx, conn, st, rows)

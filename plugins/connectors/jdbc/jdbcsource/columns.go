@@ -217,7 +217,7 @@ func (f *field) decimal(scale int32) {
 // numberText is a number as text.
 func numberText(raw any) (string, error) {
 	text, err := numberView(raw)
-	return strings.Clone(text), err
+	return kept(raw, text), err
 }
 
 // numberView is a number as text that is good until the next row.
@@ -376,7 +376,16 @@ func toText(raw any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strings.Clone(t), nil
+	return kept(raw, t), nil
+}
+
+// kept is a view of a value as it may be kept.
+func kept(raw any, view string) string {
+	switch raw.(type) {
+	case []byte, *text:
+		return strings.Clone(view)
+	}
+	return view
 }
 
 // view is a value as text that is good until the next row.
